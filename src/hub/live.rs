@@ -1,0 +1,189 @@
+//! What the hub holds in memory of a task that somebody writes or reads: the record, a short ring of recent events and
+//! the bell. It goes when the last holder lets go.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use crate::a2a::{StreamResponse, Version};
+use crate::store::TaskRecord;
+use crate::task::{Seq, TaskKey};
+
+/// How many recent events are kept in memory for readers that keep up. Those that do not read the store: the ring saves
+/// time, it is never needed.
+const RING: usize = 32;
+
+/// One event of a log, with room for its encoded forms, so that a hundred readers encode it once.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its number.
+    pub seq: Seq,
+    /// What happened.
+    pub event: Arc<StreamResponse>,
+    encoded: [OnceLock<Bytes>; 3],
+}
+
+impl Entry {
+    pub(super) fn new(seq: Seq, event: Arc<StreamResponse>) -> Self {
+        Self {
+            seq,
+            event,
+            encoded: Default::default(),
+        }
+    }
+
+    /// The event as encoded for this version; `encode` runs at most once per version.
+    pub fn encoded(&self, version: Version, encode: impl FnOnce(&StreamResponse) -> Bytes) -> Bytes {
+        let slot = match version {
+            Version::V0_2 => 0,
+            Version::V0_3 => 1,
+            Version::V1_0 => 2,
+        };
+        self.encoded[slot]
+            .get_or_init(|| encode(&self.event))
+            .clone()
+    }
+}
+
+pub(super) struct Live {
+    key: TaskKey,
+    /// Held while an append is decided and kept: appends of one task go one after the other.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    memory: Mutex<Memory>,
+    tail: watch::Sender<Seq>,
+    demand: Mutex<usize>,
+    demanded: Notify,
+}
+
+struct Memory {
+    /// None after a write whose outcome is unknown: to be read anew.
+    record: Option<TaskRecord>,
+    ring: VecDeque<Arc<Entry>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is held under these locks can be left half-changed by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Live {
+    pub(super) fn new(record: TaskRecord, standing_demand: usize) -> Self {
+        Self {
+            key: record.key.clone(),
+            writing: tokio::sync::Mutex::new(()),
+            tail: watch::Sender::new(record.last_seq),
+            memory: Mutex::new(Memory {
+                record: Some(record),
+                ring: VecDeque::new(),
+            }),
+            demand: Mutex::new(standing_demand),
+            demanded: Notify::new(),
+        }
+    }
+
+    pub(super) fn key(&self) -> &TaskKey {
+        &self.key
+    }
+
+    pub(super) fn record(&self) -> Option<TaskRecord> {
+        lock(&self.memory).record.clone()
+    }
+
+    pub(super) fn forget(&self) {
+        lock(&self.memory).record = None;
+    }
+
+    pub(super) fn refresh(&self, record: TaskRecord) {
+        let seq = record.last_seq;
+        lock(&self.memory).record = Some(record);
+        self.tail.send_if_modified(|tail| {
+            let newer = seq > *tail;
+            *tail = seq.max(*tail);
+            newer
+        });
+    }
+
+    /// Takes in what was just kept, then rings.
+    pub(super) fn publish(&self, record: TaskRecord, events: Vec<Arc<StreamResponse>>) {
+        let last = record.last_seq;
+        {
+            let mut memory = lock(&self.memory);
+            let mut seq = Seq(last.0 - events.len() as u64);
+            if memory.ring.back().is_some_and(|entry| entry.seq != seq) {
+                // Events went by that this process did not publish (a write of unknown outcome, another writer): a
+                // ring with a hole would hide them from readers.
+                memory.ring.clear();
+            }
+            for event in events {
+                seq = seq.next();
+                memory.ring.push_back(Arc::new(Entry::new(seq, event)));
+            }
+            while memory.ring.len() > RING {
+                memory.ring.pop_front();
+            }
+            memory.record = Some(record);
+        }
+        self.tail.send_replace(last);
+    }
+
+    /// The events after `after`, if the ring has all of them.
+    pub(super) fn recent(&self, after: Seq) -> Option<Vec<Arc<Entry>>> {
+        let memory = lock(&self.memory);
+        let first = memory.ring.front()?.seq;
+        (first <= after.next()).then(|| {
+            memory
+                .ring
+                .iter()
+                .filter(|entry| entry.seq > after)
+                .cloned()
+                .collect()
+        })
+    }
+
+    pub(super) fn tail(&self) -> watch::Receiver<Seq> {
+        self.tail.subscribe()
+    }
+
+    pub(super) fn last_seq(&self) -> Seq {
+        *self.tail.borrow()
+    }
+
+    pub(super) async fn wait_past(&self, seq: Seq) {
+        // The sender lives in `self`, so this cannot fail while we wait.
+        let _ = self.tail().wait_for(|tail| *tail > seq).await;
+    }
+
+    pub(super) fn demanded(&self) -> bool {
+        *lock(&self.demand) > 0
+    }
+
+    /// A push config: it waits for news as long as the task lives.
+    pub(super) fn add_standing_demand(&self) {
+        self.demand_more();
+    }
+
+    pub(super) fn demand_more(&self) {
+        *lock(&self.demand) += 1;
+        self.demanded.notify_waiters();
+    }
+
+    pub(super) fn demand_less(&self) {
+        let mut demand = lock(&self.demand);
+        *demand = demand.saturating_sub(1);
+    }
+
+    pub(super) async fn wait_demand(&self) {
+        loop {
+            let notified = self.demanded.notified();
+            tokio::pin!(notified);
+            // Registered before the look, or a demand in between would be missed.
+            notified.as_mut().enable();
+            if self.demanded() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The hub: the one door to task logs. It appends (reconcile, fold, keep, wake) and lets sinks follow.
+//!
+//! A wake says only "task T now ends at seq N"; every reader pulls from its own cursor, first from a short ring of
+//! recent events and else from the store. Replay and live reading are one path: no gap, no repeat, no queue, and a slow
+//! reader costs a cursor. The hub knows nothing of workers, dialects or HTTP.
+
+mod follow;
+mod live;
+pub mod retention;
+
+use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+
+pub use follow::{Follow, Next};
+pub use live::Entry;
+use live::Live;
+
+use crate::a2a::{StreamResponse, Task};
+use crate::store::{
+    Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink,
+};
+use crate::task::fold::fold;
+use crate::task::reconcile::{Observation, Reconciled, reconcile, reconcile_final};
+use crate::task::{Seq, TaskKey};
+
+/// How often an append is decided anew when another writer was quicker. Writers of one process queue on a lock, so
+/// more than a few conflicts mean that something else is wrong.
+const MAX_CONFLICTS: usize = 8;
+
+/// Cheap to clone; all clones are one hub.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    live: DashMap<TaskKey, Weak<Live>>,
+    /// Rung after every append that may have made a delivery: the dispatcher sleeps on it.
+    deliveries: Notify,
+}
+
+/// What an observation did.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// How many events it added.
+    pub added: usize,
+    /// Whether the task was over already, so that what came was dropped.
+    pub dropped: bool,
+    /// Whether the content cannot be told without reading the task anew from the worker.
+    pub needs_snapshot: bool,
+    /// The end that was reported and not yet published: read the task once more, then call [`Hub::end`].
+    pub end: Option<StreamResponse>,
+}
+
+impl Hub {
+    /// A hub over this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                live: DashMap::new(),
+                deliveries: Notify::new(),
+            }),
+        }
+    }
+
+    /// The store below, for what is no matter of logs: the ledger, listings, expiry.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Waits until deliveries may have become due since the last call returned.
+    pub async fn deliveries_changed(&self) {
+        self.inner.deliveries.notified().await;
+    }
+
+    /// Rings for the dispatcher.
+    pub fn wake_deliveries(&self) {
+        self.inner.deliveries.notify_one();
+    }
+
+    /// Keeps a new task: its first event is the task as given in `record`.
+    ///
+    /// # Errors
+    /// `Conflict` if the task is there already, and the store's own.
+    pub async fn create(
+        &self,
+        mut record: TaskRecord,
+        push: Vec<PushRegistration>,
+    ) -> Result<(), StoreError> {
+        record.last_seq = Seq(1);
+        record.first_seq = Seq(1);
+        let first = Arc::new(StreamResponse::Task(Task::clone(&record.task)));
+        let rings = !push.is_empty();
+        self.inner
+            .store
+            .create(record.clone(), vec![first.clone()], push)
+            .await?;
+        if let Some(live) = self.peek(&record.key) {
+            live.publish(record, vec![first]);
+        }
+        if rings {
+            self.wake_deliveries();
+        }
+        Ok(())
+    }
+
+    /// The task as it stands; none if it is not kept here.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn record(&self, key: &TaskKey) -> Result<Option<TaskRecord>, StoreError> {
+        if let Some(record) = self.peek(key).and_then(|live| live.record()) {
+            return Ok(Some(record));
+        }
+        self.inner.store.task(key).await
+    }
+
+    /// Merges what a source saw into the log. An end is held back: see [`Observed::end`].
+    ///
+    /// # Errors
+    /// `NotFound` if the task is not kept here, and the store's own.
+    pub async fn observe(
+        &self,
+        key: &TaskKey,
+        observation: Observation,
+    ) -> Result<Observed, StoreError> {
+        let mut result = Observed::default();
+        self.change(key, |record| {
+            let Reconciled {
+                mut events,
+                dropped,
+                needs_snapshot,
+            } = reconcile(Some(&record.task), observation.clone());
+            result = Observed {
+                dropped,
+                needs_snapshot,
+                ..Observed::default()
+            };
+            if events.last().is_some_and(StreamResponse::is_terminal) {
+                result.end = events.pop();
+            }
+            result.added = events.len();
+            Change {
+                events,
+                link: None,
+            }
+        })
+        .await?;
+        Ok(result)
+    }
+
+    /// Publishes the end of a task: first what `snapshot` (the task as read once more) has that the log has not, then
+    /// exactly one terminal event. Nothing happens if the task is over already.
+    ///
+    /// # Errors
+    /// As [`Hub::observe`].
+    pub async fn end(
+        &self,
+        key: &TaskKey,
+        end: StreamResponse,
+        snapshot: Option<Task>,
+    ) -> Result<(), StoreError> {
+        self.change(key, |record| {
+            let events = reconcile_final(&record.task, end.clone(), snapshot.clone());
+            // What the sidecar needed for its own calls in this task is not kept longer than the task.
+            let link = (record.link.credentials.is_some() && !events.is_empty()).then(|| {
+                WorkerLink {
+                    credentials: None,
+                    ..record.link.clone()
+                }
+            });
+            Change { events, link }
+        })
+        .await
+    }
+
+    /// Merges a snapshot and, if it is one of a finished task, ends the task: for sources whose observation is the
+    /// whole task as it is (a poll, the answer of a blocking call), so that no further read is needed.
+    ///
+    /// # Errors
+    /// As [`Hub::observe`].
+    pub async fn observe_whole(
+        &self,
+        key: &TaskKey,
+        observation: Observation,
+    ) -> Result<Observed, StoreError> {
+        let mut observed = self.observe(key, observation).await?;
+        if let Some(end) = observed.end.take() {
+            self.end(key, end, None).await?;
+            observed.added += 1;
+        }
+        Ok(observed)
+    }
+
+    /// Changes the link to the worker.
+    ///
+    /// # Errors
+    /// As [`Hub::observe`].
+    pub async fn relink(
+        &self,
+        key: &TaskKey,
+        change: impl Fn(&mut WorkerLink),
+    ) -> Result<(), StoreError> {
+        self.change(key, |record| {
+            let mut link = record.link.clone();
+            change(&mut link);
+            Change {
+                events: Vec::new(),
+                link: (link != record.link).then_some(link),
+            }
+        })
+        .await
+    }
+
+    /// Keeps a push config for a task that is there, and has it told how the task stands.
+    ///
+    /// # Errors
+    /// `NotFound` if the task is not kept here, and the store's own.
+    pub async fn register(&self, push: PushRegistration) -> Result<(), StoreError> {
+        // On the task's lock, so that the snapshot and the events after it leave no gap in between.
+        let key = push.key.clone();
+        let live = self.live(&key).await?.ok_or(StoreError::NotFound)?;
+        let _writing = live.writing.lock().await;
+        self.inner.store.register(push).await?;
+        live.add_standing_demand();
+        self.wake_deliveries();
+        Ok(())
+    }
+
+    /// Follows the events after `after`. None if the task is not kept here.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn follow(&self, key: &TaskKey, after: Seq) -> Result<Option<Follow>, StoreError> {
+        Ok(self
+            .live(key)
+            .await?
+            .map(|live| Follow::new(self.inner.store.clone(), live, after)))
+    }
+
+    /// Watches whether anybody waits for news of the task: readers, and push configs of unfinished tasks.
+    ///
+    /// # Errors
+    /// The store's own, and `NotFound`.
+    pub async fn demand(&self, key: &TaskKey) -> Result<Demand, StoreError> {
+        let live = self.live(key).await?.ok_or(StoreError::NotFound)?;
+        Ok(Demand { live })
+    }
+
+    async fn change(
+        &self,
+        key: &TaskKey,
+        mut decide: impl FnMut(&TaskRecord) -> Change,
+    ) -> Result<(), StoreError> {
+        let live = self.live(key).await?.ok_or(StoreError::NotFound)?;
+        let _writing = live.writing.lock().await;
+        for _ in 0..MAX_CONFLICTS {
+            let mut record = match live.record() {
+                Some(record) => record,
+                None => self
+                    .inner
+                    .store
+                    .task(key)
+                    .await?
+                    .ok_or(StoreError::NotFound)?,
+            };
+            let change = decide(&record);
+            if change.events.is_empty() && change.link.is_none() {
+                return Ok(());
+            }
+            let mut task = Task::clone(&record.task);
+            let mut events = Vec::with_capacity(change.events.len());
+            for event in change.events {
+                match fold(Some(task.clone()), &event) {
+                    Ok(next) => {
+                        task = next;
+                        events.push(Arc::new(event));
+                    }
+                    // Reconciling gives only what folds; should it ever not, the log stays whole and the event is lost
+                    // to the log only.
+                    Err(rejected) => {
+                        tracing::error!(task = %key, %rejected, "an event did not fold and was dropped");
+                    }
+                }
+            }
+            let now = now();
+            let append = Append {
+                key: key.clone(),
+                expect: record.last_seq,
+                events: events.clone(),
+                task: Arc::new(task),
+                link: change.link,
+                now,
+            };
+            record.task = append.task.clone();
+            record.last_seq = Seq(record.last_seq.0 + events.len() as u64);
+            record.updated_at = now;
+            if let Some(link) = &append.link {
+                record.link = link.clone();
+            }
+            match self.inner.store.append(append).await {
+                Ok(()) => {
+                    let rings = !events.is_empty();
+                    live.publish(record, events);
+                    if rings {
+                        self.wake_deliveries();
+                    }
+                    return Ok(());
+                }
+                Err(StoreError::Conflict) => live.forget(),
+                Err(error) => {
+                    // Whether it was kept is not known: read it anew next time.
+                    live.forget();
+                    return Err(error);
+                }
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    fn peek(&self, key: &TaskKey) -> Option<Arc<Live>> {
+        self.inner.live.get(key).and_then(|weak| weak.upgrade())
+    }
+
+    async fn live(&self, key: &TaskKey) -> Result<Option<Arc<Live>>, StoreError> {
+        if let Some(live) = self.peek(key) {
+            return Ok(Some(live));
+        }
+        let Some(record) = self.inner.store.task(key).await? else {
+            return Ok(None);
+        };
+        let standing = if record.task.status.state.is_terminal() {
+            0
+        } else {
+            self.inner.store.registrations(key).await?.len()
+        };
+        let mut fresh = None;
+        let live = {
+            let mut slot = self.inner.live.entry(key.clone()).or_default();
+            slot.upgrade().unwrap_or_else(|| {
+                let live = Arc::new(Live::new(record, standing));
+                *slot = Arc::downgrade(&live);
+                fresh = Some(());
+                live
+            })
+        };
+        if fresh.is_some() {
+            // An append may have come between reading the record and publishing the entry; from here on every append
+            // goes through the entry.
+            let _writing = live.writing.lock().await;
+            if let Some(record) = self.inner.store.task(key).await? {
+                live.refresh(record);
+            }
+            self.sweep();
+        }
+        Ok(Some(live))
+    }
+
+    /// Drops entries that nobody holds any more: now and then, so that no holder's `Drop` needs the map.
+    fn sweep(&self) {
+        const EVERY: usize = 1024;
+        let len = self.inner.live.len();
+        if len >= EVERY && len.is_power_of_two() || len > EVERY && len % EVERY == 0 {
+            self.inner.live.retain(|_, live| live.strong_count() > 0);
+        }
+    }
+}
+
+/// What an append is to do.
+struct Change {
+    events: Vec<StreamResponse>,
+    link: Option<WorkerLink>,
+}
+
+/// Whether anybody waits for news of a task.
+pub struct Demand {
+    live: Arc<Live>,
+}
+
+impl Demand {
+    /// Whether somebody does now.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        self.live.demanded()
+    }
+
+    /// Waits until somebody does.
+    pub async fn wait(&self) {
+        self.live.wait_demand().await;
+    }
+
+    /// Waits until the log goes past `seq`.
+    pub async fn wait_past(&self, seq: Seq) {
+        self.live.wait_past(seq).await;
+    }
+
+    /// The newest event's number.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        self.live.last_seq()
+    }
+}
+
+/// The wall clock, for records only; waits use tokio's clock.
+#[must_use]
+pub fn now() -> Millis {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+        })
+}
