@@ -64,6 +64,7 @@ pub(crate) struct Cell {
     pub(crate) requester: String,
     pub(crate) mode: String,
     pub(crate) scenario: String,
+    worker: String,
     restriction: String,
 }
 
@@ -80,18 +81,17 @@ impl Cell {
             requester: requester.to_owned(),
             mode: mode.to_owned(),
             scenario: scenario.to_owned(),
+            worker: worker.to_owned(),
             restriction: restriction.to_owned(),
         }
     }
 
     /// What the client process is told.
     pub(crate) fn order(&self) -> Value {
-        // A blocking worker tells nothing before the end, so its stream is dropped at the first event.
-        let drop_after = if self.restriction == "blocking" {
-            "event"
-        } else {
-            "message"
-        };
+        // A worker that tells nothing before the end: its stream is dropped at the first event.
+        let silent = self.restriction == "blocking"
+            || (self.worker == "py-v02" && self.restriction == "push");
+        let drop_after = if silent { "event" } else { "message" };
         json!({
             "id": self.id,
             "mode": self.mode,

@@ -7,6 +7,7 @@
 mod grid;
 mod heard;
 mod judge;
+mod judge_tests;
 mod process;
 mod report;
 mod restriction;
@@ -96,11 +97,13 @@ async fn run_pair(places: &Places, pair: &Pair, direct: bool) -> Verdicts {
     let base = sidecar.as_ref().map_or(gates, |sidecar| &sidecar.url);
     let mut verdicts = Verdicts::new();
     let clients = REQUESTERS.map(|requester| async move {
-        let cells: Vec<&Cell> = pair
+        let mut cells: Vec<&Cell> = pair
             .cells
             .iter()
             .filter(|cell| cell.requester == requester)
             .collect();
+        // The slowest first, so that the others run meanwhile.
+        cells.sort_by_key(|cell| cell.scenario != "long");
         if cells.is_empty() {
             return Verdicts::new();
         }
