@@ -32,6 +32,16 @@ pub(super) fn is_recorded(history: &[Message], message: &Message) -> bool {
     }
 }
 
+/// Whether the task holds this message, in its history or its status.
+pub(super) fn is_known(task: &Task, message: &Message) -> bool {
+    is_recorded(&task.history, message)
+        || task
+            .status
+            .message
+            .as_ref()
+            .is_some_and(|known| same(known, message))
+}
+
 /// The history, then the status's message where the history does not hold it.
 pub(super) fn timeline(task: &Task) -> Vec<&Message> {
     let status = task
@@ -60,17 +70,16 @@ pub(super) struct Merged<'a> {
     pub(super) earlier: Vec<(usize, &'a Message)>,
     /// After all that is known, in order.
     pub(super) newer: Vec<&'a Message>,
+    /// There are older ones of which nothing says where they belong.
+    pub(super) misplaced: bool,
 }
 
 /// Fits the reported messages between the known ones: those that both have are the anchors, and between two anchors what
 /// was known comes first. Nothing known is ever moved or removed: reports may be cut short (`historyLength`).
-///
-/// `end` is the index before which old messages go when the report has no anchor at all.
 pub(super) fn merge<'a>(
     known: &[&Message],
     reported: &[&'a Message],
     unanchored: Unanchored,
-    end: usize,
 ) -> Merged<'a> {
     let mut merged = Merged::default();
     let mut gap: Vec<&'a Message> = Vec::new();
@@ -94,9 +103,10 @@ pub(super) fn merge<'a>(
     };
     if newest {
         merged.newer = gap;
+    } else if anchored {
+        merged.earlier.extend(gap.into_iter().map(|m| (next, m)));
     } else {
-        let place = if anchored { next } else { end };
-        merged.earlier.extend(gap.into_iter().map(|m| (place, m)));
+        merged.misplaced = !gap.is_empty();
     }
     merged
 }

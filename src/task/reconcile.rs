@@ -210,26 +210,29 @@ fn announce(event: StreamResponse, order: Order) -> Reconciled {
     match event {
         StreamResponse::Task(task) => Reconciled::announced(snapshot::tidy(task)),
         StreamResponse::StatusUpdate(update) if !update.task_id.is_empty() => {
-            Reconciled::announced(Task {
+            let mut announced = Reconciled::announced(Task {
                 id: update.task_id,
                 context_id: update.context_id,
                 status: update.status,
                 ..Task::default()
-            })
+            });
+            // Something may have come before.
+            announced.needs_snapshot = order == Order::Unknown;
+            announced
         }
         StreamResponse::ArtifactUpdate(update) if !update.task_id.is_empty() => {
-            // What has produced something has begun.
+            // Nothing is known of the state; from this one any other may follow.
             let mut task = Task {
                 id: update.task_id.clone(),
                 context_id: update.context_id.clone(),
                 ..Task::default()
             };
-            task.status.state = TaskState::Working;
+            task.status.state = TaskState::Submitted;
             let mut announced = Reconciled::announced(task.clone());
             let then = observe_artifact(&task, update, order);
             announced.events.extend(then.events);
             announced.task = then.task.or(Some(task));
-            announced.needs_snapshot = then.needs_snapshot;
+            announced.needs_snapshot = order == Order::Unknown;
             announced
         }
         _ => Reconciled::dropped(Dropped::NoTask),
@@ -274,12 +277,17 @@ fn adopt_context(current: &Task, context_id: &mut String) {
 }
 
 fn observe_snapshot(current: &Task, task: &Task, order: Order) -> Reconciled {
-    let standing = snapshot::standing(current, &task.status, &task.history, order);
-    if standing == Standing::Undecided {
-        return Reconciled::needs_snapshot();
-    }
     let mut plan = Plan::new(current);
-    plan.take_snapshot(task, standing);
+    match snapshot::standing(current, &task.status, &task.history, order) {
+        Standing::Undecided => return Reconciled::needs_snapshot(),
+        // A poll that shows a status which was left behind comes from a worker that contradicts itself. What it has
+        // beside that is no older than what is known, and asking again would not help.
+        Standing::Older if order == Order::Latest => {
+            plan.take_snapshot(task, Standing::Same);
+            plan.needs_snapshot = false;
+        }
+        standing => plan.take_snapshot(task, standing),
+    }
     plan.into()
 }
 
@@ -292,16 +300,15 @@ fn observe_status(current: &Task, update: TaskStatusUpdateEvent, order: Order) -
             plan.into()
         }
         Standing::Authoritative | Standing::Newer | Standing::Same => Reconciled::default(),
-        // Its message was said, though it can no longer be shown as the status.
-        Standing::Older => {
-            let report = Task {
-                status: update.status,
-                ..Task::default()
-            };
-            let mut plan = Plan::new(current);
-            plan.take_content(&report, Standing::Older, None);
-            plan.into()
-        }
+        Standing::Older => match (order, update.status.message) {
+            (_, None) => Reconciled::default(),
+            (Order::Latest, Some(message)) => observe_message(current, message),
+            // It was said, though it can no longer be shown as the status. If it is unknown, a snapshot has its place.
+            (Order::Unknown, Some(message)) => Reconciled {
+                needs_snapshot: !messages::is_known(current, &message),
+                ..Reconciled::default()
+            },
+        },
     }
 }
 
@@ -341,13 +348,7 @@ fn observe_artifact(current: &Task, update: TaskArtifactUpdateEvent, order: Orde
 }
 
 fn observe_message(current: &Task, message: Message) -> Reconciled {
-    if messages::is_recorded(&current.history, &message)
-        || current
-            .status
-            .message
-            .as_ref()
-            .is_some_and(|known| messages::same(known, &message))
-    {
+    if messages::is_known(current, &message) {
         return Reconciled::default();
     }
     let mut plan = Plan::new(current);

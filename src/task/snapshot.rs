@@ -36,7 +36,7 @@ pub(super) fn standing(
     if status.state.is_terminal() {
         return Standing::Authoritative;
     }
-    if *status != TaskStatus::default() && is_out_of_date(current, status, order) {
+    if *status != TaskStatus::default() && is_out_of_date(current, status, history, order) {
         return Standing::Older;
     }
     if order == Order::Latest {
@@ -73,12 +73,13 @@ pub(super) fn standing(
 }
 
 /// Whether the status is certainly one that the log has left behind.
-fn is_out_of_date(current: &Task, status: &TaskStatus, order: Order) -> bool {
+fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], order: Order) -> bool {
     let now = &current.status;
-    // A turn begins once. After an interruption the next turn may begin the same way.
+    // A turn begins once. After an interruption, which may not have been seen, the next turn may begin the same way.
     if status.state == TaskState::Submitted
         && now.state != TaskState::Submitted
         && !now.state.is_interrupted()
+        && !(order == Order::Latest && begins_a_turn(current, history))
     {
         return true;
     }
@@ -107,6 +108,16 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, order: Order) -> bool {
                 || at + 1 < current.history.len()
         }
     }
+}
+
+/// Whether the history holds a requester's message after all that is known.
+fn begins_a_turn(current: &Task, history: &[Message]) -> bool {
+    let known = messages::timeline(current);
+    let reported: Vec<&Message> = history.iter().collect();
+    messages::merge(&known, &reported, Unanchored::NewestIfComplete)
+        .newer
+        .iter()
+        .any(|message| message.role == Role::User)
 }
 
 /// Whether the task is as it was announced: in its first turn, nothing done, nothing said.
@@ -304,7 +315,8 @@ impl Plan {
             Standing::Older | Standing::Undecided => Unanchored::Old,
         };
         let known = messages::timeline(&self.task);
-        let merged = messages::merge(&known, &reported, unanchored, self.task.history.len());
+        let merged = messages::merge(&known, &reported, unanchored);
+        self.needs_snapshot |= merged.misplaced;
         let mut newer: Vec<Message> = merged
             .newer
             .into_iter()
@@ -320,9 +332,14 @@ impl Plan {
 
         let mut head = self.task.clone();
         take_rest(&mut head, snapshot, standing);
+        if earlier
+            .last()
+            .is_some_and(|(at, _)| *at > head.history.len())
+        {
+            settle_status_message(&mut head);
+        }
         for (at, message) in earlier.into_iter().rev() {
-            let at = at.min(self.task.history.len());
-            head.history.insert(at, message);
+            head.history.insert(at.min(head.history.len()), message);
         }
         let first_agent = newer
             .iter()
@@ -342,9 +359,13 @@ impl Plan {
     /// The worker's new messages as status updates, and those of others at their place.
     fn tell(&mut self, messages: Vec<Message>, snapshot: &Task) {
         let status = &snapshot.status;
-        let state = match status.state {
-            TaskState::Submitted => TaskState::Submitted,
-            _ => TaskState::Working,
+        let not_begun = status.state == TaskState::Submitted
+            && self.task.status.state == TaskState::Submitted
+            && messages.iter().all(|message| message.role == Role::Agent);
+        let state = if not_begun {
+            TaskState::Submitted
+        } else {
+            TaskState::Working
         };
         let newest = messages.iter().rposition(|m| m.role == Role::Agent);
         let mut others = Vec::new();
