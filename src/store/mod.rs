@@ -5,12 +5,14 @@
 //! reach it sealed (see `seal.rs`); times are given to it (`now`), so that a test owns the clock.
 
 pub mod error;
+pub mod memory;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
 
 use crate::a2a::{StreamResponse, Task, TaskState};
 use crate::task::{Seq, TaskKey};
@@ -301,11 +303,26 @@ pub trait Deliveries: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
+    /// Makes a dead delivery pending again, due at `now`; it goes before what is pending already, being older. Any
+    /// other is left as it is. `NotFound` if the row or its config has gone.
+    async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError>;
+
     /// When the next pending delivery is due (or its claim runs out); none if there is none.
     async fn next_due(&self) -> Result<Option<Millis>, StoreError>;
 
     /// The deliveries of a task, oldest first, at most `limit`.
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+}
+
+/// How much of an attempt's line is kept, in characters: a status line and a reason, not a receiver's whole page.
+pub const MAX_OUTCOME_LINE: usize = 500;
+
+/// The line as it is kept.
+fn bounded_line(mut line: String) -> String {
+    if let Some((end, _)) = line.char_indices().nth(MAX_OUTCOME_LINE) {
+        line.truncate(end);
+    }
+    line
 }
 
 /// Everything the sidecar keeps, in one place.
