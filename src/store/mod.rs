@@ -4,8 +4,11 @@
 //! knows nothing of the rules of tasks: it is given events that are already decided and keeps them in order. Secrets
 //! reach it sealed (see `seal.rs`); times are given to it (`now`), so that a test owns the clock.
 
+#[doc(hidden)]
+pub mod conformance;
 pub mod error;
 pub mod memory;
+pub mod seal;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use async_trait::async_trait;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use seal::{SealError, Sealer};
 pub use sqlite::{SqliteOptions, SqliteStore};
 
 use crate::a2a::{StreamResponse, Task, TaskState};
