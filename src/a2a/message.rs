@@ -1,41 +1,36 @@
 //! Messages, parts and artifacts (specification §4.1.4 to §4.1.7).
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Object;
+use super::fields::{self, Fault, Model};
 
 /// One turn of the conversation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Made by the sender.
-    #[serde(default, alias = "message_id")]
     pub message_id: String,
     /// The conversation, when known.
-    #[serde(default, alias = "context_id", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context_id: Option<String>,
     /// The task, when known.
-    #[serde(default, alias = "task_id", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
     /// Who speaks.
-    #[serde(default)]
     pub role: Role,
     /// What is said.
-    #[serde(default)]
     pub parts: Vec<Part>,
     /// The sender's own metadata.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
     /// URIs of the extensions that contributed to the message.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
     /// Other tasks that the message refers to.
-    #[serde(
-        default,
-        alias = "reference_task_ids",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reference_task_ids: Vec<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
@@ -64,6 +59,25 @@ impl Role {
             Role::Agent => "ROLE_AGENT",
         }
     }
+
+    /// Reads a 1.0 name, or the number that ProtoJSON allows. A name or number that is not known is
+    /// [`Role::Unspecified`], anything else `None`.
+    #[must_use]
+    pub fn from_value(value: &Value) -> Option<Role> {
+        match value {
+            Value::String(name) => Some(match name.as_str() {
+                "ROLE_USER" => Role::User,
+                "ROLE_AGENT" => Role::Agent,
+                _ => Role::Unspecified,
+            }),
+            Value::Number(number) => Some(match number.as_i64() {
+                Some(1) => Role::User,
+                Some(2) => Role::Agent,
+                _ => Role::Unspecified,
+            }),
+            _ => None,
+        }
+    }
 }
 
 impl Serialize for Role {
@@ -72,42 +86,30 @@ impl Serialize for Role {
     }
 }
 
-impl<'de> Deserialize<'de> for Role {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(
-            match std::borrow::Cow::<str>::deserialize(deserializer)?.as_ref() {
-                "ROLE_USER" => Role::User,
-                "ROLE_AGENT" => Role::Agent,
-                _ => Role::Unspecified,
-            },
-        )
+impl<'de> serde::Deserialize<'de> for Role {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Role::from_value(&value).ok_or_else(|| serde::de::Error::custom("not a role"))
     }
 }
 
 /// A piece of a message or an artifact.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
     /// The content: exactly one of the members `text`, `raw`, `url`, `data`.
-    #[serde(flatten)]
     pub content: PartContent,
     /// A name for the content.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
     /// Its media type.
-    #[serde(default, alias = "media_type", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The sender's own metadata.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
     /// Members that this model does not know; the content itself, where it is of a kind that it does not know.
-    #[serde(flatten)]
     pub extra: Object,
 }
 
 /// What a part holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum PartContent {
     /// Plain text.
     Text(String),
@@ -119,33 +121,130 @@ pub enum PartContent {
     Data(Value),
     /// A kind that this model does not know: the part's `extra` carries it.
     #[default]
-    #[serde(skip)]
     Unknown,
 }
 
 /// Something that a task has produced.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
     /// Unique within the task.
-    #[serde(default, alias = "artifact_id")]
     pub artifact_id: String,
     /// A name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A description for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The content.
-    #[serde(default)]
     pub parts: Vec<Part>,
     /// The worker's own metadata.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
     /// URIs of the extensions that contributed to the artifact.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
     pub extra: Object,
+}
+
+fields::deserialize_models!(Message, Part, Artifact);
+
+impl Model for Message {
+    fn from_object(mut object: Object) -> Result<Self, Fault> {
+        Ok(Self {
+            message_id: fields::string(&mut object, "messageId", "message_id")?.unwrap_or_default(),
+            context_id: fields::string(&mut object, "contextId", "context_id")?,
+            task_id: fields::string(&mut object, "taskId", "task_id")?,
+            role: match fields::take(&mut object, "role", "") {
+                None => Role::Unspecified,
+                Some(value) => Role::from_value(&value)
+                    .ok_or_else(|| Fault::new("role", "must be ROLE_USER or ROLE_AGENT"))?,
+            },
+            parts: fields::models(&mut object, "parts", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?,
+            extensions: fields::strings(&mut object, "extensions", "")?,
+            reference_task_ids: fields::strings(
+                &mut object,
+                "referenceTaskIds",
+                "reference_task_ids",
+            )?,
+            extra: object,
+        })
+    }
+}
+
+impl Model for Part {
+    fn from_object(mut object: Object) -> Result<Self, Fault> {
+        Ok(Self {
+            content: PartContent::take(&mut object)?,
+            filename: fields::string(&mut object, "filename", "")?,
+            media_type: fields::string(&mut object, "mediaType", "media_type")?,
+            metadata: fields::object(&mut object, "metadata", "")?,
+            extra: object,
+        })
+    }
+}
+
+impl PartContent {
+    /// Takes the first known kind of content out of a part. `data` comes last because its `null` is a value:
+    /// some emitters write every unset member as `null`.
+    fn take(object: &mut Object) -> Result<Self, Fault> {
+        if let Some(text) = fields::string(object, "text", "")? {
+            return Ok(PartContent::Text(text));
+        }
+        if let Some(bytes) = fields::string(object, "raw", "")? {
+            return Ok(PartContent::Raw(bytes));
+        }
+        if let Some(url) = fields::string(object, "url", "")? {
+            return Ok(PartContent::Url(url));
+        }
+        Ok(match object.remove("data") {
+            Some(data) => PartContent::Data(data),
+            None => PartContent::Unknown,
+        })
+    }
+}
+
+/// By hand, since a part of unknown content has no content member at all.
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match &self.content {
+            PartContent::Text(text) => map.serialize_entry("text", text)?,
+            PartContent::Raw(bytes) => map.serialize_entry("raw", bytes)?,
+            PartContent::Url(url) => map.serialize_entry("url", url)?,
+            PartContent::Data(data) => map.serialize_entry("data", data)?,
+            PartContent::Unknown => {}
+        }
+        if let Some(filename) = &self.filename {
+            map.serialize_entry("filename", filename)?;
+        }
+        if let Some(media_type) = &self.media_type {
+            map.serialize_entry("mediaType", media_type)?;
+        }
+        if let Some(metadata) = &self.metadata {
+            map.serialize_entry("metadata", metadata)?;
+        }
+        for (name, value) in &self.extra {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Model for Artifact {
+    fn from_object(mut object: Object) -> Result<Self, Fault> {
+        Ok(Self {
+            artifact_id: fields::string(&mut object, "artifactId", "artifact_id")?
+                .unwrap_or_default(),
+            name: fields::string(&mut object, "name", "")?,
+            description: fields::string(&mut object, "description", "")?,
+            parts: fields::models(&mut object, "parts", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?,
+            extensions: fields::strings(&mut object, "extensions", "")?,
+            extra: object,
+        })
+    }
 }

@@ -4,9 +4,11 @@
 //! identity and every older dialect is a translation at the edge. Pure: no I/O, no runtime. Members that the
 //! model does not know travel in `extra` and come out again, so that a bridge loses nothing.
 
+pub mod card;
 pub mod dialect;
 pub mod error;
 pub mod event;
+pub mod fields;
 pub mod message;
 pub mod operation;
 pub mod push;
@@ -19,7 +21,7 @@ pub use event::{StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};
 pub use message::{Artifact, Message, Part, PartContent, Role};
 pub use operation::Operation;
 pub use push::{AuthenticationInfo, PushConfig};
-pub use request::{Request, SendConfiguration, SendMessageRequest};
+pub use request::{Answer, Request, SendConfiguration, SendMessageRequest};
 pub use task::{Task, TaskState, TaskStatus};
 
 /// A JSON object: metadata and the carrier of members that the model does not know.

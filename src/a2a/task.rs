@@ -1,35 +1,32 @@
 //! Tasks and their states (specification §4.1.1 to §4.1.3). The rules on how one follows the other are in
 //! [`crate::task::fold`], not here.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
+use super::fields::{self, Fault, Model};
 use super::{Artifact, Message, Object};
 
 /// A unit of work that the worker does, as it stands at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// The task's id as the holder of this value knows it: canonical values inside the sidecar carry the id
     /// that the requester sees.
     pub id: String,
     /// The conversation that the task belongs to; empty in the answers of some old workers.
-    #[serde(
-        default,
-        alias = "context_id",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub context_id: String,
     /// The current status.
-    #[serde(default)]
     pub status: TaskStatus,
     /// What the task has produced so far, in the order in which it appeared.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
     /// The messages exchanged so far, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Message>,
     /// The worker's own metadata.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
     /// Members that this model does not know.
     #[serde(flatten)]
@@ -37,17 +34,16 @@ pub struct Task {
 }
 
 /// State, time and message of a task.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskStatus {
     /// The state.
-    #[serde(default)]
     pub state: TaskState,
     /// What the worker says about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
     /// When the worker says that it happened, as it was written (RFC 3339, or what old workers send).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
@@ -134,6 +130,23 @@ impl TaskState {
                 .unwrap_or_default(),
         }
     }
+
+    /// Reads a 1.0 name, or the number that ProtoJSON allows. A name or number that is not known is
+    /// [`TaskState::Unspecified`], anything else `None`.
+    #[must_use]
+    pub fn from_value(value: &Value) -> Option<TaskState> {
+        match value {
+            Value::String(name) => Some(TaskState::from_name(name)),
+            // `ALL` is in the order of the proto's numbers.
+            Value::Number(number) => Some(
+                number
+                    .as_u64()
+                    .and_then(|number| TaskState::ALL.get(usize::try_from(number).ok()?).copied())
+                    .unwrap_or_default(),
+            ),
+            _ => None,
+        }
+    }
 }
 
 impl Serialize for TaskState {
@@ -142,9 +155,58 @@ impl Serialize for TaskState {
     }
 }
 
-impl<'de> Deserialize<'de> for TaskState {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Ok(TaskState::from_name(&name))
+impl<'de> serde::Deserialize<'de> for TaskState {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        TaskState::from_value(&value).ok_or_else(|| serde::de::Error::custom("not a state"))
     }
+}
+
+fields::deserialize_models!(Task, TaskStatus);
+
+impl Model for Task {
+    fn from_object(mut object: Object) -> Result<Self, Fault> {
+        Ok(Self {
+            id: fields::string(&mut object, "id", "")?
+                .ok_or_else(|| Fault::new("id", "is required"))?,
+            context_id: fields::string(&mut object, "contextId", "context_id")?.unwrap_or_default(),
+            status: fields::model(&mut object, "status", "")?.unwrap_or_default(),
+            artifacts: fields::models(&mut object, "artifacts", "")?,
+            history: fields::models(&mut object, "history", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?,
+            extra: object,
+        })
+    }
+}
+
+impl Model for TaskStatus {
+    fn from_object(mut object: Object) -> Result<Self, Fault> {
+        Ok(Self {
+            state: match fields::take(&mut object, "state", "") {
+                None => TaskState::Unspecified,
+                Some(value) => TaskState::from_value(&value)
+                    .ok_or_else(|| Fault::new("state", "must be the name of a state"))?,
+            },
+            message: fields::model(&mut object, "message", "")?,
+            timestamp: fields::string(&mut object, "timestamp", "")?,
+            extra: object,
+        })
+    }
+}
+
+impl TaskStatus {
+    /// When it happened, for comparing. A time without an offset, as old workers write it, is taken for UTC;
+    /// `None` where there is none or it is not to be understood.
+    #[must_use]
+    pub fn time(&self) -> Option<jiff::Timestamp> {
+        parse_time(self.timestamp.as_deref()?)
+    }
+}
+
+/// Reads RFC 3339, and the forms without offset that old workers write.
+pub(crate) fn parse_time(text: &str) -> Option<jiff::Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let local = text.parse::<jiff::civil::DateTime>().ok()?;
+        Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })
 }

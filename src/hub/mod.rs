@@ -6,7 +6,6 @@
 
 mod follow;
 mod live;
-pub mod retention;
 
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,12 +17,12 @@ pub use follow::{Follow, Next};
 pub use live::Entry;
 use live::Live;
 
-use crate::a2a::{StreamResponse, Task};
+use crate::a2a::{StreamResponse, Task, TaskState};
 use crate::store::{
     Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink,
 };
-use crate::task::fold::fold;
-use crate::task::reconcile::{Observation, Reconciled, reconcile, reconcile_final};
+use crate::task::fold::fold_mut;
+use crate::task::reconcile::{Observation, Order, reconcile, reconcile_final};
 use crate::task::{Seq, TaskKey};
 
 /// How often an append is decided anew when another writer was quicker. Writers of one process queue on a lock, so
@@ -48,12 +47,16 @@ struct Inner {
 pub struct Observed {
     /// How many events it added.
     pub added: usize,
-    /// Whether the task was over already, so that what came was dropped.
+    /// The newest event's number after it.
+    pub last_seq: Seq,
+    /// Whether it was not looked at: the task was over already, or it is about another.
     pub dropped: bool,
     /// Whether the content cannot be told without reading the task anew from the worker.
     pub needs_snapshot: bool,
     /// The end that was reported and not yet published: read the task once more, then call [`Hub::end`].
     pub end: Option<StreamResponse>,
+    /// The state after it, the held-back end not counted.
+    pub state: TaskState,
 }
 
 impl Hub {
@@ -124,31 +127,53 @@ impl Hub {
 
     /// Merges what a source saw into the log. An end is held back: see [`Observed::end`].
     ///
+    /// `since` is the number of the log's newest event when the observation began, where the source knows it: if nothing
+    /// has been added in between, the observation is the newest there is, and else only what it carries of time and
+    /// identity can place it (see [`Order`]).
+    ///
     /// # Errors
     /// `NotFound` if the task is not kept here, and the store's own.
     pub async fn observe(
         &self,
         key: &TaskKey,
-        observation: Observation,
+        event: StreamResponse,
+        since: Option<Seq>,
     ) -> Result<Observed, StoreError> {
         let mut result = Observed::default();
         self.change(key, |record| {
-            let Reconciled {
-                mut events,
-                dropped,
-                needs_snapshot,
-            } = reconcile(Some(&record.task), observation.clone());
-            result = Observed {
-                dropped,
-                needs_snapshot,
-                ..Observed::default()
+            let order = if since == Some(record.last_seq) {
+                Order::Latest
+            } else {
+                Order::Unknown
             };
-            if events.last().is_some_and(StreamResponse::is_terminal) {
-                result.end = events.pop();
-            }
-            result.added = events.len();
+            let mut reconciled = reconcile(
+                Some(&record.task),
+                Observation::Event {
+                    event: event.clone(),
+                    order,
+                },
+            );
+            let end = reconciled
+                .events
+                .last()
+                .is_some_and(StreamResponse::is_terminal)
+                .then(|| reconciled.events.pop())
+                .flatten();
+            result = Observed {
+                added: reconciled.events.len(),
+                last_seq: Seq(record.last_seq.0 + reconciled.events.len() as u64),
+                dropped: reconciled.dropped.is_some(),
+                needs_snapshot: reconciled.needs_snapshot,
+                end,
+                state: reconciled
+                    .events
+                    .iter()
+                    .rev()
+                    .find_map(StreamResponse::status)
+                    .map_or(record.task.status.state, |status| status.state),
+            };
             Change {
-                events,
+                events: reconciled.events,
                 link: None,
             }
         })
@@ -168,7 +193,8 @@ impl Hub {
         snapshot: Option<Task>,
     ) -> Result<(), StoreError> {
         self.change(key, |record| {
-            let events = reconcile_final(&record.task, end.clone(), snapshot.clone());
+            let events =
+                reconcile_final(Some(&record.task), end.clone(), snapshot.clone()).events;
             // What the sidecar needed for its own calls in this task is not kept longer than the task.
             let link = (record.link.credentials.is_some() && !events.is_empty()).then(|| {
                 WorkerLink {
@@ -189,12 +215,15 @@ impl Hub {
     pub async fn observe_whole(
         &self,
         key: &TaskKey,
-        observation: Observation,
+        task: Task,
+        since: Option<Seq>,
     ) -> Result<Observed, StoreError> {
-        let mut observed = self.observe(key, observation).await?;
+        let mut observed = self.observe(key, StreamResponse::Task(task), since).await?;
         if let Some(end) = observed.end.take() {
+            observed.state = end.status().map_or(observed.state, |status| status.state);
             self.end(key, end, None).await?;
             observed.added += 1;
+            observed.last_seq = observed.last_seq.next();
         }
         Ok(observed)
     }
@@ -278,11 +307,8 @@ impl Hub {
             let mut task = Task::clone(&record.task);
             let mut events = Vec::with_capacity(change.events.len());
             for event in change.events {
-                match fold(Some(task.clone()), &event) {
-                    Ok(next) => {
-                        task = next;
-                        events.push(Arc::new(event));
-                    }
+                match fold_mut(&mut task, &event) {
+                    Ok(()) => events.push(Arc::new(event)),
                     // Reconciling gives only what folds; should it ever not, the log stays whole and the event is lost
                     // to the log only.
                     Err(rejected) => {

@@ -4,13 +4,21 @@
 //! knows nothing of the rules of tasks: it is given events that are already decided and keeps them in order. Secrets
 //! reach it sealed (see `seal.rs`); times are given to it (`now`), so that a test owns the clock.
 
+#[doc(hidden)]
+pub mod conformance;
 pub mod error;
+pub mod memory;
+pub mod seal;
+pub mod sqlite;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use seal::{SealError, Sealer};
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use crate::a2a::{StreamResponse, Task, TaskState};
 use crate::task::{Seq, TaskKey};
@@ -92,7 +100,8 @@ pub struct Append {
     pub expect: Seq,
     /// The new events, numbered by the store from `expect + 1`. May be empty: only the link changes then.
     pub events: Vec<Arc<StreamResponse>>,
-    /// The task after them.
+    /// The task after them: exactly what [`crate::task::fold`] makes of them and the task before, because a store may
+    /// keep the events alone and fold them again. Without events it is not looked at.
     pub task: Arc<Task>,
     /// The new link, if it changes.
     pub link: Option<WorkerLink>,
@@ -208,6 +217,7 @@ pub struct TaskFilter {
 pub trait TaskLog: Send + Sync {
     /// Keeps a new task with its first events (numbered from 1, so `record.last_seq` is their count) and the push
     /// configs that came with the send; every event gets a delivery for each of them. `Conflict` if the key exists.
+    /// Credentials of a task that is over are not kept, here and in `append`.
     async fn create(
         &self,
         record: TaskRecord,
@@ -222,7 +232,7 @@ pub trait TaskLog: Send + Sync {
     /// The record, or none.
     async fn task(&self, key: &TaskKey) -> Result<Option<TaskRecord>, StoreError>;
 
-    /// The record whose worker calls the task by this id, or none.
+    /// The record whose worker calls the task by this id (the newest, if it calls several so), or none.
     async fn task_by_worker_id(
         &self,
         route: &str,
@@ -256,7 +266,8 @@ pub trait TaskLog: Send + Sync {
     /// The records that match, newest change first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskRecord>, StoreError>;
 
-    /// Removes events of a task below `keep_from`, and sets `first_seq`.
+    /// Removes events of a task below `keep_from`, and sets `first_seq`, which never goes back nor beyond the next
+    /// event's number. `NotFound` if there is no record.
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError>;
 
     /// Removes tasks that ended before `ended_before` and have no pending delivery, with all that hangs on them;
@@ -268,13 +279,15 @@ pub trait TaskLog: Send + Sync {
 #[async_trait]
 pub trait Subscriptions: Send + Sync {
     /// Keeps a config (replacing one of the same id) and makes one pending [`DeliveryKind::Snapshot`] for the task as
-    /// it stands; later events follow. `NotFound` if there is no such task.
+    /// it stands; later events follow. What was pending for a replaced one stays before it and is due at the new one's
+    /// `created_at` at the latest: a corrected address need not wait for the old one's backoff. `NotFound` if there is
+    /// no such task.
     async fn register(&self, push: PushRegistration) -> Result<(), StoreError>;
 
     /// The configs of a task, oldest first.
     async fn registrations(&self, key: &TaskKey) -> Result<Vec<PushRegistration>, StoreError>;
 
-    /// Removes a config and its pending deliveries; whether there was one.
+    /// Removes a config and its pending deliveries (those that are done stay listed); whether there was one.
     async fn unregister(&self, key: &TaskKey, id: &str) -> Result<bool, StoreError>;
 }
 
@@ -292,7 +305,8 @@ pub trait Deliveries: Send + Sync {
     ) -> Result<Vec<Delivery>, StoreError>;
 
     /// Ends a claim with an outcome, counts the attempt and keeps the line that describes it (at most 500 characters,
-    /// without secrets). `NotFound` if the row has gone (the config was removed meanwhile).
+    /// without secrets). `NotFound` if the row has gone (the config was removed meanwhile). A row that is not pending
+    /// any more (the claim ran out and another's attempt ended it) stays as it is.
     async fn finish(
         &self,
         id: DeliveryId,
@@ -301,11 +315,26 @@ pub trait Deliveries: Send + Sync {
         now: Millis,
     ) -> Result<(), StoreError>;
 
+    /// Makes a dead delivery pending again, due at `now`; it goes before what is pending already, being older. Any
+    /// other is left as it is. `NotFound` if the row or its config has gone.
+    async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError>;
+
     /// When the next pending delivery is due (or its claim runs out); none if there is none.
     async fn next_due(&self) -> Result<Option<Millis>, StoreError>;
 
     /// The deliveries of a task, oldest first, at most `limit`.
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+}
+
+/// How much of an attempt's line is kept, in characters: a status line and a reason, not a receiver's whole page.
+pub const MAX_OUTCOME_LINE: usize = 500;
+
+/// The line as it is kept.
+fn bounded_line(mut line: String) -> String {
+    if let Some((end, _)) = line.char_indices().nth(MAX_OUTCOME_LINE) {
+        line.truncate(end);
+    }
+    line
 }
 
 /// Everything the sidecar keeps, in one place.

@@ -2,7 +2,11 @@
 
 pub mod fold;
 pub mod ids;
+mod messages;
 pub mod reconcile;
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

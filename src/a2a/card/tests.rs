@@ -1,0 +1,1 @@
+//! What a card says, and what its rewriting keeps, changes and hides.

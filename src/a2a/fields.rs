@@ -1,0 +1,185 @@
+//! Taking members out of a JSON object, the way ProtoJSON reads them: camelCase or snake_case, `null` is absent.
+//!
+//! What is left in the object afterwards is what the model does not know, and becomes its `extra`. Nothing here
+//! knows a protocol type; what is *required* is for the dialects to say, since versions differ in it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::Value;
+
+use super::Object;
+
+/// Where a value has the wrong form, and what is wrong with it. Never holds the value itself, which may be secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The member, such as `message.parts[0].text`; empty for the value as a whole.
+    pub path: String,
+    /// What is wrong, such as `must be a string`.
+    pub problem: Cow<'static, str>,
+}
+
+impl Fault {
+    /// A fault of this member.
+    #[must_use]
+    pub fn new(path: impl Into<String>, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The same fault, seen from the object that holds the value as `member`.
+    #[must_use]
+    pub fn within(mut self, member: &str) -> Self {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.path = format!("{member}{separator}{}", self.path);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            write!(f, "the value {}", self.problem)
+        } else {
+            write!(f, "{} {}", self.path, self.problem)
+        }
+    }
+}
+
+/// A type that is read from a JSON object of the A2A 1.0 shape.
+pub trait Model: Sized {
+    /// Reads it; members that it does not know are kept.
+    ///
+    /// # Errors
+    /// When a known member has the wrong form.
+    fn from_object(object: Object) -> Result<Self, Fault>;
+
+    /// Reads it from any value.
+    ///
+    /// # Errors
+    /// When the value is no object, or a known member has the wrong form.
+    fn from_value(value: Value) -> Result<Self, Fault> {
+        match value {
+            Value::Object(object) => Self::from_object(object),
+            _ => Err(Fault::new("", "must be an object")),
+        }
+    }
+}
+
+/// Takes a member out; `null` counts as absent. An empty `alias` means that there is none.
+pub fn take(object: &mut Object, name: &str, alias: &str) -> Option<Value> {
+    for key in [name, alias] {
+        if let Some(value) = object.remove(key)
+            && !value.is_null()
+        {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Takes a string.
+pub fn string(object: &mut Object, name: &str, alias: &str) -> Result<Option<String>, Fault> {
+    match take(object, name, alias) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Fault::new(name, "must be a string")),
+    }
+}
+
+/// Takes a boolean.
+pub fn boolean(object: &mut Object, name: &str, alias: &str) -> Result<Option<bool>, Fault> {
+    match take(object, name, alias) {
+        None => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(value)),
+        Some(_) => Err(Fault::new(name, "must be true or false")),
+    }
+}
+
+/// Takes a whole number of at least 0; ProtoJSON also writes it as a string or as `1.0`.
+pub fn count(object: &mut Object, name: &str, alias: &str) -> Result<Option<u32>, Fault> {
+    let Some(value) = take(object, name, alias) else {
+        return Ok(None);
+    };
+    let number = match &value {
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let float = number.as_f64()?;
+            // The range check makes the cast exact.
+            (float.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&float))
+                .then_some(float as u64)
+        }),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    match number.and_then(|number| u32::try_from(number).ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(Fault::new(name, "must be a whole number of at least 0")),
+    }
+}
+
+/// Takes a free-form object.
+pub fn object(object: &mut Object, name: &str, alias: &str) -> Result<Option<Object>, Fault> {
+    match take(object, name, alias) {
+        None => Ok(None),
+        Some(Value::Object(value)) => Ok(Some(value)),
+        Some(_) => Err(Fault::new(name, "must be an object")),
+    }
+}
+
+/// Takes a list of strings.
+pub fn strings(object: &mut Object, name: &str, alias: &str) -> Result<Vec<String>, Fault> {
+    list(object, name, alias, |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(Fault::new("", "must be a string")),
+    })
+}
+
+/// Takes an object of the model.
+pub fn model<T: Model>(object: &mut Object, name: &str, alias: &str) -> Result<Option<T>, Fault> {
+    take(object, name, alias)
+        .map(|value| T::from_value(value).map_err(|fault| fault.within(name)))
+        .transpose()
+}
+
+/// Takes a list of objects of the model.
+pub fn models<T: Model>(object: &mut Object, name: &str, alias: &str) -> Result<Vec<T>, Fault> {
+    list(object, name, alias, T::from_value)
+}
+
+fn list<T>(
+    object: &mut Object,
+    name: &str,
+    alias: &str,
+    read: impl Fn(Value) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    match take(object, name, alias) {
+        None => Ok(Vec::new()),
+        Some(Value::Array(values)) => values
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| {
+                read(value).map_err(|fault| fault.within(&format!("[{index}]")).within(name))
+            })
+            .collect(),
+        Some(_) => Err(Fault::new(name, "must be an array")),
+    }
+}
+
+/// Gives model types a `Deserialize` that reads them through [`Model`].
+macro_rules! deserialize_models {
+    ($($model:ty),+ $(,)?) => {$(
+        impl<'de> serde::Deserialize<'de> for $model {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let object = <$crate::a2a::Object as serde::Deserialize>::deserialize(deserializer)?;
+                <$model as $crate::a2a::fields::Model>::from_object(object).map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+pub(crate) use deserialize_models;

@@ -1,0 +1,637 @@
+//! A turn: a message is sent to the worker by the best way that it takes, and its first word decides what the requester
+//! has: a Message, a task of the worker's, or, where the worker keeps silent, a task that the sidecar announces.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::supervise::Start;
+use super::{Early, Mode, Sources, Upstream, seal_context, webhook};
+use crate::a2a::request::Answer;
+use crate::a2a::{
+    Dialect, Message, PushConfig, Request, Role, SendMessageRequest, StreamResponse, Task,
+    TaskState, TaskStatus, TaskStatusUpdateEvent,
+};
+use crate::hub;
+use crate::store::{Principal, PushRegistration, StoreError, TaskRecord, WorkerLink};
+use crate::task::{Seq, TaskKey};
+use crate::worker::{Ability, CallContext, CallError, EventStream, Opened};
+
+/// The id under which the sidecar registers its own webhook with a worker.
+const OWN_CONFIG_ID: &str = "a2a-sidecar";
+
+/// How a requester wants its send to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// With the outcome.
+    Wait,
+    /// As soon as the task exists.
+    AtOnce,
+    /// With a stream.
+    Stream,
+}
+
+/// A webhook that comes with a send.
+#[derive(Clone, Debug)]
+pub struct PushOrder {
+    /// The config's id.
+    pub id: String,
+    /// The dialect that it was given in.
+    pub dialect: Dialect,
+    /// The config.
+    pub config: PushConfig,
+}
+
+/// One message to the worker.
+pub struct Turn {
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// The tenant; empty without one.
+    pub tenant: Arc<str>,
+    /// Who sends it.
+    pub owner: Principal,
+    /// The headers that go along with it.
+    pub context: CallContext,
+    /// Those of them that are kept for the sidecar's own calls.
+    pub later: CallContext,
+    /// The message, with the requester's ids, without a push config.
+    pub request: SendMessageRequest,
+    /// How the requester wants to be answered.
+    pub want: Want,
+    /// The ways to send it, best first; never empty.
+    pub ways: Vec<Mode>,
+    /// The webhook that came with it.
+    pub push: Vec<PushOrder>,
+    /// The task that it continues, where that is kept here.
+    pub existing: Option<TaskRecord>,
+}
+
+/// What came of a turn.
+#[derive(Debug)]
+pub enum First {
+    /// A direct answer without a task.
+    Message {
+        /// The answer, with the requester's ids.
+        message: Box<Message>,
+        /// The active extensions, as the worker names them.
+        extensions: Option<HeaderValue>,
+    },
+    /// A task, which is kept now; its news are in the log.
+    Task {
+        /// Which.
+        key: TaskKey,
+        /// The newest event before this turn: what comes after it is this turn's.
+        before: Seq,
+        /// The active extensions, as the worker names them.
+        extensions: Option<HeaderValue>,
+    },
+}
+
+/// Why a turn came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The worker's fault, or the way to it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store's fault: nothing was announced.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sidecar is stopping.
+    #[error("the sidecar is stopping")]
+    Stopping,
+}
+
+/// A worker's first word.
+pub(super) struct Opening {
+    pub(super) first: StreamResponse,
+    pub(super) extensions: Option<HeaderValue>,
+    pub(super) stream: Option<Box<EventStream>>,
+}
+
+/// A worker's first word, still to come.
+pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Opening, CallError>> + Send>>;
+
+/// The sidecar's own webhook for one task.
+struct OwnWebhook {
+    url: String,
+    token_hash: [u8; 32],
+}
+
+impl Sources {
+    /// Sends the message and waits for what the requester gets first. The turn goes on by itself: a caller that goes
+    /// away changes nothing.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Nothing is kept then.
+    pub async fn begin(&self, turn: Turn) -> Result<First, OpenError> {
+        let (announce, announced) = oneshot::channel();
+        let sources = self.clone();
+        self.inner.tracker.spawn(async move {
+            let first = sources.drive(turn).await;
+            // Whoever asked may have gone; the turn has been taken care of all the same.
+            let _ = announce.send(first);
+        });
+        announced.await.unwrap_or(Err(OpenError::Stopping))
+    }
+
+    async fn drive(&self, turn: Turn) -> Result<First, OpenError> {
+        let policy = &turn.upstream.policy;
+        let patience = match turn.want {
+            // Nobody needs an id before the end, unless a webhook is to be told of the task meanwhile.
+            Want::Wait if turn.push.is_empty() => None,
+            Want::Wait | Want::AtOnce => Some(policy.announce_after),
+            Want::Stream => Some(policy.first_event_after),
+        };
+        let mut refused = Vec::new();
+        let mut error = CallError::BadAnswer("there is no way to send to the worker".to_owned());
+        for way in turn.ways.iter().copied() {
+            let webhook = (way == Mode::Push)
+                .then(|| self.own_webhook(&turn))
+                .flatten();
+            let mut pending = pending(&turn, way, webhook.as_ref());
+            let first = match patience {
+                None => Some(pending.as_mut().await),
+                Some(patience) => tokio::time::timeout(patience, pending.as_mut())
+                    .await
+                    .ok(),
+            };
+            match first {
+                Some(Ok(opening)) => {
+                    for ability in refused {
+                        turn.upstream.worker.learn(ability, false);
+                    }
+                    return self.opened(turn, way, opening, webhook).await;
+                }
+                None => {
+                    if matches!(way, Mode::Poll | Mode::Push) {
+                        turn.upstream
+                            .worker
+                            .learn(Ability::ReturnImmediately, false);
+                    }
+                    return self.announce(turn, way, pending, webhook).await;
+                }
+                Some(Err(failed)) => {
+                    if let Some(webhook) = webhook {
+                        self.inner.early.remove(&webhook.token_hash);
+                    }
+                    let next = failed.is_refused_operation();
+                    error = failed;
+                    if !next {
+                        break;
+                    }
+                    // Only if another way is taken is it the operation that the worker does not have, and not this
+                    // message that it does not want.
+                    refused.push(match way {
+                        Mode::Stream => Ability::Stream,
+                        Mode::Push => Ability::Push,
+                        Mode::Blocking | Mode::Poll => Ability::Send,
+                    });
+                }
+            }
+        }
+        Err(OpenError::Call(error))
+    }
+
+    /// The worker has spoken in time.
+    async fn opened(
+        &self,
+        turn: Turn,
+        way: Mode,
+        opening: Opening,
+        webhook: Option<OwnWebhook>,
+    ) -> Result<First, OpenError> {
+        let Opening {
+            first,
+            extensions,
+            stream,
+        } = opening;
+        if way == Mode::Poll
+            && first
+                .status()
+                .is_some_and(|status| !status.state.is_terminal())
+        {
+            turn.upstream.worker.learn(Ability::ReturnImmediately, true);
+        }
+        if let StreamResponse::Message(mut message) = first {
+            if let Some(record) = &turn.existing {
+                super::id_map(record).map_message(&mut message);
+            }
+            if let Some(webhook) = webhook {
+                self.inner.early.remove(&webhook.token_hash);
+            }
+            return Ok(First::Message {
+                message: Box::new(message),
+                extensions,
+            });
+        }
+        let kept = match &turn.existing {
+            Some(record) => Some(record.clone()),
+            None => self.keep(&turn, way, &first, webhook.as_ref()).await?,
+        };
+        let (record, before, fresh) = match kept {
+            Some(record) if turn.existing.is_some() => {
+                let before = record.last_seq;
+                (record, before, false)
+            }
+            Some(record) => (record, Seq(0), true),
+            None => {
+                // The worker names a task that is kept here already: it has gone on with it by itself.
+                let id = first.task_id().unwrap_or_default();
+                let record = self
+                    .hub()
+                    .record(&turn.key(id))
+                    .await?
+                    .ok_or(StoreError::NotFound)?;
+                if record.owner != turn.owner {
+                    return Err(OpenError::Call(CallError::BadAnswer(
+                        "the worker gave the task an id that is in use".to_owned(),
+                    )));
+                }
+                let before = record.last_seq;
+                (record, before, false)
+            }
+        };
+        let key = record.key.clone();
+        if !fresh {
+            for order in &turn.push {
+                self.hub()
+                    .register(self.seal_push(&key, order)?)
+                    .await?;
+            }
+        }
+        let whole = stream.is_none();
+        let since = Some(record.last_seq);
+        self.merge(&record, &turn.upstream, first, since, whole)
+            .await?;
+        if let Some(webhook) = &webhook {
+            self.take_early(&record, &turn.upstream, &webhook.token_hash)
+                .await?;
+        }
+        let start = match stream {
+            Some(stream) => Start::Stream(stream),
+            None if webhook.is_some() => Start::Push,
+            None => Start::Choose,
+        };
+        if let Some(record) = self.hub().record(&key).await?
+            && !record.task.status.state.is_terminal()
+        {
+            self.watch(&record, &turn.upstream, start);
+        }
+        Ok(First::Task {
+            key,
+            before,
+            extensions,
+        })
+    }
+
+    /// The worker keeps silent: the sidecar announces the task itself and goes on waiting behind it.
+    async fn announce(
+        &self,
+        turn: Turn,
+        way: Mode,
+        pending: Pending,
+        webhook: Option<OwnWebhook>,
+    ) -> Result<First, OpenError> {
+        let (record, before) = if let Some(record) = turn.existing.clone() {
+            // It no longer waits for the requester's message: whoever looks must not be told so.
+            let status = TaskStatusUpdateEvent {
+                task_id: record.key.id.to_string(),
+                context_id: record.task.context_id.clone(),
+                status: status_now(TaskState::Submitted),
+                ..TaskStatusUpdateEvent::default()
+            };
+            let before = record.last_seq;
+            if record.task.status.state.is_interrupted() {
+                self.hub()
+                    .observe(
+                        &record.key,
+                        StreamResponse::StatusUpdate(status),
+                        Some(before),
+                    )
+                    .await?;
+            }
+            (record, before)
+        } else {
+            let id = Uuid::new_v4().to_string();
+            let mut message = turn.request.message.clone();
+            let context_id = message
+                .context_id
+                .clone()
+                .unwrap_or_else(|| Uuid::new_v4().to_string());
+            message.task_id = Some(id.clone());
+            message.context_id = Some(context_id.clone());
+            let task = Task {
+                id: id.clone(),
+                context_id,
+                status: status_now(TaskState::Submitted),
+                history: vec![message],
+                ..Task::default()
+            };
+            let record = self.record(&turn, way, task, None, webhook.as_ref())?;
+            let push = self.registrations(&turn, &record.key)?;
+            self.hub().create(record.clone(), push).await?;
+            if let Some(webhook) = &webhook {
+                self.take_early(&record, &turn.upstream, &webhook.token_hash)
+                    .await?;
+            }
+            (record, Seq(0))
+        };
+        let key = record.key.clone();
+        self.watch(&record, &turn.upstream, Start::Opening(pending, way));
+        Ok(First::Task {
+            key,
+            before,
+            extensions: None,
+        })
+    }
+
+    /// Keeps a task that the worker has just named. None if it is kept already.
+    async fn keep(
+        &self,
+        turn: &Turn,
+        way: Mode,
+        first: &StreamResponse,
+        webhook: Option<&OwnWebhook>,
+    ) -> Result<Option<TaskRecord>, OpenError> {
+        let id = first.task_id().filter(|id| !id.is_empty()).ok_or_else(|| {
+            CallError::BadAnswer("the worker's first word names no task".to_owned())
+        })?;
+        let watched = turn.want == Want::Stream || !turn.push.is_empty();
+        let task = match first {
+            StreamResponse::Task(task) if !(watched && is_under_way(task)) => task.clone(),
+            StreamResponse::Task(task) => beginning_of(task),
+            _ => self.made_up(turn, first, id),
+        };
+        let record = self.record(turn, way, task, Some(id.to_owned()), webhook)?;
+        let push = self.registrations(turn, &record.key)?;
+        match self.hub().create(record.clone(), push).await {
+            Ok(()) => Ok(Some(TaskRecord {
+                last_seq: Seq(1),
+                ..record
+            })),
+            Err(StoreError::Conflict) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The task before an update that came without one (0.x streams may begin so).
+    fn made_up(&self, turn: &Turn, first: &StreamResponse, id: &str) -> Task {
+        let context_id = match first {
+            StreamResponse::StatusUpdate(update) => update.context_id.clone(),
+            StreamResponse::ArtifactUpdate(update) => update.context_id.clone(),
+            StreamResponse::Task(_) | StreamResponse::Message(_) => String::new(),
+        };
+        let mut message = turn.request.message.clone();
+        message.task_id = Some(id.to_owned());
+        message.context_id = Some(context_id.clone());
+        Task {
+            id: id.to_owned(),
+            context_id,
+            status: status_now(TaskState::Submitted),
+            history: vec![message],
+            ..Task::default()
+        }
+    }
+
+    fn record(
+        &self,
+        turn: &Turn,
+        way: Mode,
+        task: Task,
+        worker_task_id: Option<String>,
+        webhook: Option<&OwnWebhook>,
+    ) -> Result<TaskRecord, OpenError> {
+        let key = turn.key(&task.id);
+        let later = turn.later.to_bytes();
+        let credentials = (!later.is_empty() && !task.status.state.is_terminal())
+            .then(|| self.inner.sealer.seal(&seal_context(&key), &later))
+            .transpose()
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let now = hub::now();
+        Ok(TaskRecord {
+            epoch: random_u64(),
+            last_seq: Seq(1),
+            first_seq: Seq(1),
+            owner: turn.owner,
+            link: WorkerLink {
+                context_id: worker_task_id
+                    .is_some()
+                    .then(|| task.context_id.clone())
+                    .filter(|id| !id.is_empty()),
+                task_id: worker_task_id,
+                worker: turn.upstream.worker.base().to_string(),
+                source: way.name().to_owned(),
+                push_token_hash: webhook.map(|webhook| webhook.token_hash),
+                credentials,
+            },
+            task: Arc::new(task),
+            key,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    fn registrations(
+        &self,
+        turn: &Turn,
+        key: &TaskKey,
+    ) -> Result<Vec<PushRegistration>, StoreError> {
+        turn.push
+            .iter()
+            .map(|order| self.seal_push(key, order))
+            .collect()
+    }
+
+    /// A push config as the store keeps it.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be sealed.
+    pub fn seal_push(
+        &self,
+        key: &TaskKey,
+        order: &PushOrder,
+    ) -> Result<PushRegistration, StoreError> {
+        crate::store::push::seal(
+            &self.inner.sealer,
+            key,
+            &order.id,
+            order.dialect,
+            &order.config,
+            hub::now(),
+        )
+    }
+
+    fn own_webhook(&self, turn: &Turn) -> Option<OwnWebhook> {
+        if turn
+            .existing
+            .as_ref()
+            .is_some_and(|record| record.link.push_token_hash.is_some())
+        {
+            // The worker keeps its config with the task: the one of the first turn still holds.
+            return None;
+        }
+        let mut token = [0u8; 32];
+        if SystemRandom::new().fill(&mut token).is_err() {
+            // Without randomness no address is unguessable: the other ways do without one.
+            return None;
+        }
+        let token = hex(&token);
+        let token_hash = webhook::token_hash(&token);
+        let push = &turn.upstream.policy.push;
+        self.inner.early.insert(
+            token_hash,
+            Early {
+                bound: push.max_early,
+                ..Early::default()
+            },
+        );
+        Some(OwnWebhook {
+            url: format!("{}{}{token}", push.base_url, webhook::PATH),
+            token_hash,
+        })
+    }
+}
+
+impl Turn {
+    fn key(&self, id: &str) -> TaskKey {
+        TaskKey {
+            route: self.upstream.route.clone(),
+            tenant: self.tenant.clone(),
+            id: id.into(),
+        }
+    }
+}
+
+/// The worker's first word on a message sent by this way.
+fn pending(turn: &Turn, way: Mode, webhook: Option<&OwnWebhook>) -> Pending {
+    let mut send = turn.request.clone();
+    if let Some(record) = &turn.existing {
+        super::id_map(record).inverse().map_send(&mut send);
+    }
+    let mut configuration = send.configuration.take().unwrap_or_default();
+    configuration.task_push_notification_config = webhook.map(|webhook| PushConfig {
+        id: Some(OWN_CONFIG_ID.to_owned()),
+        url: webhook.url.clone(),
+        ..PushConfig::default()
+    });
+    configuration.return_immediately = match way {
+        Mode::Stream => None,
+        Mode::Blocking => Some(false),
+        Mode::Poll | Mode::Push => Some(true),
+    };
+    send.configuration = Some(configuration);
+    let worker = Arc::clone(&turn.upstream.worker);
+    let context = turn.context.clone();
+    let timeout = turn.upstream.policy.answer_timeout;
+    Box::pin(async move {
+        if way == Mode::Stream {
+            let reply = worker
+                .open(&Request::SendStreamingMessage(send), &context, timeout)
+                .await?;
+            return match reply.value {
+                Opened::Stream(stream) => first_of(stream, reply.extensions, timeout).await,
+                Opened::Answer(answer) => opening(answer, reply.extensions),
+            };
+        }
+        let reply = worker
+            .call(&Request::SendMessage(send), &context, timeout)
+            .await?;
+        opening(reply.value, reply.extensions)
+    })
+}
+
+async fn first_of(
+    mut stream: Box<EventStream>,
+    extensions: Option<HeaderValue>,
+    timeout: Duration,
+) -> Result<Opening, CallError> {
+    match tokio::time::timeout(timeout, stream.next()).await {
+        Ok(Ok(Some(event))) => Ok(Opening {
+            first: event.event,
+            extensions,
+            stream: Some(stream),
+        }),
+        Ok(Ok(None)) => Err(CallError::BadAnswer(
+            "the stream ended before its first event".to_owned(),
+        )),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(CallError::Timeout { waited: timeout }),
+    }
+}
+
+fn opening(answer: Answer, extensions: Option<HeaderValue>) -> Result<Opening, CallError> {
+    let first = match answer {
+        Answer::Task(task) => StreamResponse::Task(task),
+        Answer::Message(message) => StreamResponse::Message(message),
+        _ => {
+            return Err(CallError::BadAnswer(
+                "neither a task nor a message".to_owned(),
+            ));
+        }
+    };
+    Ok(Opening {
+        first,
+        extensions,
+        stream: None,
+    })
+}
+
+/// Whether a watcher who sees the task only now would miss something that a watcher from the beginning had seen.
+fn is_under_way(task: &Task) -> bool {
+    task.status.message.is_some()
+        || !task.artifacts.is_empty()
+        || !matches!(
+            task.status.state,
+            TaskState::Submitted | TaskState::Working | TaskState::Unspecified
+        )
+        || task
+            .history
+            .iter()
+            .any(|message| message.role == Role::Agent)
+}
+
+/// The task as it must have been at first: what has come since is reported as events after it.
+fn beginning_of(task: &Task) -> Task {
+    Task {
+        status: TaskStatus {
+            state: TaskState::Submitted,
+            ..TaskStatus::default()
+        },
+        artifacts: Vec::new(),
+        history: task
+            .history
+            .iter()
+            .take_while(|message| message.role != Role::Agent)
+            .cloned()
+            .collect(),
+        ..task.clone()
+    }
+}
+
+/// This state, now, said by the sidecar.
+pub(super) fn status_now(state: TaskState) -> TaskStatus {
+    TaskStatus {
+        state,
+        timestamp: Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+        ..TaskStatus::default()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn random_u64() -> u64 {
+    rand::random()
+}

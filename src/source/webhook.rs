@@ -1,0 +1,99 @@
+//! The sidecar's own webhook: where workers that push natively tell of their tasks.
+//!
+//! The address holds an unguessable token per task, of which only a digest is kept. Bodies of every version are taken.
+
+use sha2::{Digest, Sha256};
+
+use super::{Sources, Upstream};
+use crate::a2a::StreamResponse;
+use crate::a2a::dialect::webhook::decode_webhook;
+use crate::store::{StoreError, TaskRecord};
+use std::sync::Arc;
+
+/// The path below which the sidecar's own webhooks are; the token follows.
+pub const PATH: &str = "/.a2a-sidecar/webhook/";
+
+/// What became of a webhook.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// No task has this token (any more).
+    #[error("no task has this address")]
+    Unknown,
+    /// The body is no event.
+    #[error("the body is neither a task nor an event of one: {0}")]
+    Malformed(String),
+    /// More webhooks came before the answer to the send than are kept.
+    #[error("too many webhooks before the answer to the send")]
+    TooEarly,
+    /// The store's fault: it was not kept, and is to be sent again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The digest by which a token is known.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+impl Sources {
+    /// Takes in one webhook of a worker. What it says is in the log when this returns.
+    ///
+    /// # Errors
+    /// See [`ReceiveError`].
+    pub async fn receive(
+        &self,
+        token: &str,
+        body: &[u8],
+        upstream: impl Fn(&str) -> Option<Arc<Upstream>>,
+    ) -> Result<(), ReceiveError> {
+        let event =
+            decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
+        let token_hash = token_hash(token);
+        if let Some(mut early) = self.inner.early.get_mut(&token_hash) {
+            // The send is not answered yet. It must not be made to wait for the webhook's acknowledgement: some workers
+            // post before they answer.
+            if early.events.len() >= early.bound {
+                return Err(ReceiveError::TooEarly);
+            }
+            early.events.push_back(event);
+            return Ok(());
+        }
+        let record = self
+            .hub()
+            .store()
+            .task_by_push_token(&token_hash)
+            .await?
+            .ok_or(ReceiveError::Unknown)?;
+        let upstream = upstream(&record.key.route).ok_or(ReceiveError::Unknown)?;
+        self.receive_for(&record, &upstream, event).await?;
+        Ok(())
+    }
+
+    /// Merges the webhooks that came before the record was made. The store's index knows the token by now.
+    pub(super) async fn take_early(
+        &self,
+        record: &TaskRecord,
+        upstream: &Arc<Upstream>,
+        token_hash: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        if let Some((_, early)) = self.inner.early.remove(token_hash) {
+            for event in early.events {
+                self.receive_for(record, upstream, event).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive_for(
+        &self,
+        record: &TaskRecord,
+        upstream: &Arc<Upstream>,
+        event: StreamResponse,
+    ) -> Result<(), StoreError> {
+        // 0.x bodies are the whole task: nothing would be learnt by reading it once more.
+        let whole = matches!(event, StreamResponse::Task(_));
+        self.merge(record, upstream, event, None, whole).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! When two messages are one, and how the messages that somebody reports fit between those already known.
+//!
+//! A task's *timeline* is its history followed by the message of its status. Workers differ in when a status's message
+//! enters the history (at once, when it is superseded, never), so timelines are compared, not histories.
+
+use crate::a2a::{Message, Role, Task};
+
+/// Whether two messages are the same one: by id where both have one, else by who says what.
+pub(super) fn same(a: &Message, b: &Message) -> bool {
+    if a.message_id.is_empty() || b.message_id.is_empty() {
+        same_content(a, b)
+    } else {
+        a.message_id == b.message_id
+    }
+}
+
+/// Whether two messages say the same.
+pub(super) fn same_content(a: &Message, b: &Message) -> bool {
+    a.role == b.role && a.parts == b.parts
+}
+
+/// Whether the history holds this message. Without an id a message may rightly be said twice ("Thinking"), so only the
+/// speaker's latest is compared then.
+pub(super) fn is_recorded(history: &[Message], message: &Message) -> bool {
+    if message.message_id.is_empty() {
+        history
+            .iter()
+            .rfind(|known| known.role == message.role)
+            .is_some_and(|known| same_content(known, message))
+    } else {
+        history.iter().any(|known| is_again(known, message))
+    }
+}
+
+/// Whether the task holds this message, in its history or its status.
+pub(super) fn is_known(task: &Task, message: &Message) -> bool {
+    is_recorded(&task.history, message)
+        || task
+            .status
+            .message
+            .as_ref()
+            .is_some_and(|known| same(known, message))
+}
+
+/// The history, then the status's message where the history does not hold it.
+pub(super) fn timeline(task: &Task) -> Vec<&Message> {
+    let status = task
+        .status
+        .message
+        .as_ref()
+        .filter(|message| !is_recorded(&task.history, message));
+    task.history.iter().chain(status).collect()
+}
+
+/// What the speaker sees of messages that are not known when nothing comes after them in the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unanchored {
+    /// They come after everything known.
+    Newest,
+    /// They come after everything known if the report goes as far as that, else before what it does not know of.
+    NewestIfComplete,
+    /// They come before what the report does not know of.
+    Old,
+}
+
+/// Messages that were not known, by where they belong.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Merged<'a> {
+    /// Before the known message of this index (its count: after all of them), in order.
+    pub(super) earlier: Vec<(usize, &'a Message)>,
+    /// After all that is known, in order.
+    pub(super) newer: Vec<&'a Message>,
+    /// There are older ones of which nothing says where they belong.
+    pub(super) misplaced: bool,
+}
+
+/// Fits the reported messages between the known ones: those that both have are the anchors, and between two anchors what
+/// was known comes first. Nothing known is ever moved or removed: reports may be cut short (`historyLength`).
+pub(super) fn merge<'a>(
+    known: &[&Message],
+    reported: &[&'a Message],
+    unanchored: Unanchored,
+) -> Merged<'a> {
+    let mut merged = Merged::default();
+    let mut gap: Vec<&'a Message> = Vec::new();
+    let mut next = 0;
+    let mut anchored = false;
+    for &message in reported {
+        let ahead = known[next..].iter().position(|k| same(k, message));
+        if let Some(offset) = ahead {
+            let anchor = next + offset;
+            merged.earlier.extend(gap.drain(..).map(|m| (anchor, m)));
+            next = anchor + 1;
+            anchored = true;
+        } else if !said_before(&known[..next], message) && !said_before(&gap, message) {
+            gap.push(message);
+        }
+    }
+    let newest = match unanchored {
+        Unanchored::Newest => true,
+        Unanchored::NewestIfComplete => next == known.len(),
+        Unanchored::Old => false,
+    };
+    if newest {
+        merged.newer = gap;
+    } else if anchored {
+        merged.earlier.extend(gap.into_iter().map(|m| (next, m)));
+    } else {
+        merged.misplaced = !gap.is_empty();
+    }
+    merged
+}
+
+/// Whether a message that has an earlier counterpart is that one again. Without an id it is a new one that says the same.
+fn said_before(earlier: &[&Message], message: &Message) -> bool {
+    !message.message_id.is_empty() && earlier.iter().any(|known| is_again(known, message))
+}
+
+/// Requesters reuse ids, so only what says the same is a user's message again.
+fn is_again(known: &Message, message: &Message) -> bool {
+    known.message_id == message.message_id
+        && (message.role != Role::User || same_content(known, message))
+}

@@ -1,0 +1,100 @@
+//! What a worker offers: its card's word, corrected by what the wire has shown.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::Known;
+
+/// Something that a worker can or cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Take a plain send.
+    Send,
+    /// Answer a send at once when asked to.
+    ReturnImmediately,
+    /// Answer GetTask.
+    Get,
+    /// Stream.
+    Stream,
+    /// Post webhooks.
+    Push,
+}
+
+impl Ability {
+    const COUNT: usize = 5;
+
+    /// For logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Ability::Send => "send",
+            Ability::ReturnImmediately => "return_immediately",
+            Ability::Get => "get",
+            Ability::Stream => "stream",
+            Ability::Push => "push",
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Ability::Send => 0,
+            Ability::ReturnImmediately => 1,
+            Ability::Get => 2,
+            Ability::Stream => 3,
+            Ability::Push => 4,
+        }
+    }
+}
+
+/// What a worker offers, as far as is known now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// A plain send is taken.
+    pub send: bool,
+    /// A send that asks for it is answered at once.
+    pub return_immediately: bool,
+    /// GetTask is answered.
+    pub get: bool,
+    /// Streams.
+    pub stream: bool,
+    /// Webhooks.
+    pub push: bool,
+}
+
+/// What the wire has shown: 0 nothing yet, 1 it can, 2 it cannot.
+#[derive(Debug, Default)]
+pub(super) struct Learned([AtomicU8; Ability::COUNT]);
+
+impl Learned {
+    /// Whether this is news.
+    pub(super) fn set(&self, ability: Ability, can: bool) -> bool {
+        let value = if can { 1 } else { 2 };
+        let before = self.0[ability.index()].swap(value, Ordering::Relaxed);
+        // That it can is only news where the opposite was believed.
+        before != value && !(can && before == 0)
+    }
+
+    /// A new card may be that of a new worker.
+    pub(super) fn forget(&self) {
+        for slot in &self.0 {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn abilities(&self, known: &Known) -> Abilities {
+        let can = |ability: Ability, believed: bool| match self.0[ability.index()]
+            .load(Ordering::Relaxed)
+        {
+            1 => true,
+            2 => false,
+            _ => believed,
+        };
+        let card = known.card.as_ref();
+        Abilities {
+            send: can(Ability::Send, true),
+            return_immediately: can(Ability::ReturnImmediately, true),
+            get: can(Ability::Get, true),
+            stream: can(Ability::Stream, card.is_some_and(|card| card.streaming)),
+            push: can(Ability::Push, card.is_some_and(|card| card.push)),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Calls: one request in the worker's dialect, one answer or stream in the canonical model.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
+
+use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
+use crate::a2a::dialect::jsonrpc;
+use crate::a2a::request::Answer;
+use crate::a2a::{Operation, Request};
+use crate::wire::Body;
+use crate::wire::collect::collect;
+use crate::wire::sse::SseLimits;
+
+/// The service parameter by which a worker says which extensions are active (§3.2.6), by its 1.0 and its 0.3 name.
+const EXTENSIONS: [HeaderName; 2] = [
+    HeaderName::from_static("a2a-extensions"),
+    HeaderName::from_static("x-a2a-extensions"),
+];
+
+/// The most bytes of an HTTP error's body that are kept to be passed on.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// An answer, and the service parameters that came with it.
+#[derive(Debug)]
+pub struct Reply<T> {
+    /// The answer.
+    pub value: T,
+    /// The extensions that the worker says are active.
+    pub extensions: Option<HeaderValue>,
+}
+
+/// What a worker made of a call for a stream.
+pub enum Opened {
+    /// A stream.
+    Stream(Box<EventStream>),
+    /// A plain answer: some workers give one when they have nothing to stream.
+    Answer(Answer),
+}
+
+impl Worker {
+    /// Makes a call and reads the one answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(
+        self: &Arc<Self>,
+        request: &Request,
+        context: &CallContext,
+        timeout: Duration,
+    ) -> Result<Reply<Answer>, CallError> {
+        let known = self.known().await?;
+        let exchange = async {
+            let response = self
+                .exchange(&known, request, context, "application/json")
+                .await?;
+            let extensions = extensions_of(response.headers());
+            let value = self
+                .read_answer(&known, request.operation(), response)
+                .await?;
+            Ok(Reply { value, extensions })
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .map_err(|_| CallError::Timeout { waited: timeout })?
+    }
+
+    /// Makes a call that is answered with a stream. The timeout is for the answer's head only.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn open(
+        self: &Arc<Self>,
+        request: &Request,
+        context: &CallContext,
+        timeout: Duration,
+    ) -> Result<Reply<Opened>, CallError> {
+        let known = self.known().await?;
+        let exchange = async {
+            let response = self
+                .exchange(&known, request, context, "text/event-stream")
+                .await?;
+            let extensions = extensions_of(response.headers());
+            let value = if is_event_stream(response.headers()) {
+                Opened::Stream(Box::new(EventStream::new(
+                    known.dialect,
+                    response.into_body(),
+                    SseLimits {
+                        max_event_bytes: self.target.max_event_bytes,
+                        ..SseLimits::default()
+                    },
+                )))
+            } else {
+                // An answer to the send is one task or message, whichever way it was asked for.
+                let operation = match request.operation() {
+                    Operation::SendStreamingMessage => Operation::SendMessage,
+                    _ => Operation::GetTask,
+                };
+                Opened::Answer(self.read_answer(&known, operation, response).await?)
+            };
+            Ok(Reply { value, extensions })
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .map_err(|_| CallError::Timeout { waited: timeout })?
+    }
+
+    async fn exchange(
+        &self,
+        known: &Known,
+        request: &Request,
+        context: &CallContext,
+        accept: &'static str,
+    ) -> Result<http::Response<Incoming>, CallError> {
+        let (method, mut params) = known.dialect.encode_request(request);
+        if let (Some(tenant), Some(params)) = (&known.tenant, params.as_object_mut()) {
+            params.insert("tenant".to_owned(), tenant.clone().into());
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let body = jsonrpc::encode_call(id, method, &params);
+        let mut call = http::Request::new(Body::full(body));
+        *call.method_mut() = Method::POST;
+        *call.uri_mut() = known.endpoint.clone();
+        let headers = call.headers_mut();
+        headers.clone_from(context.headers());
+        for (name, value) in &self.target.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if accept == "text/event-stream" {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        rename_extensions(headers, known);
+        if !known.dialect.version.is_v0() {
+            headers.insert(
+                A2A_VERSION,
+                HeaderValue::from_static(known.dialect.version.number()),
+            );
+        }
+        self.client
+            .request(call)
+            .await
+            .map_err(CallError::from_client)
+    }
+
+    async fn read_answer(
+        &self,
+        known: &Known,
+        operation: Operation,
+        response: http::Response<Incoming>,
+    ) -> Result<Answer, CallError> {
+        let (parts, body) = response.into_parts();
+        let limit = if parts.status.is_success() {
+            self.target.max_answer_bytes
+        } else {
+            MAX_ERROR_BYTES
+        };
+        let bytes = collect(body, limit).await.map_err(|error| {
+            if parts.status.is_success() {
+                CallError::Broken(Box::new(error))
+            } else {
+                CallError::Http {
+                    status: parts.status,
+                    headers: end_to_end(&parts.headers),
+                    body: Bytes::new(),
+                }
+            }
+        })?;
+        // Some workers answer a stream call with an error in an event stream (0.2 and 0.3 Python servers).
+        let bytes = if is_event_stream(&parts.headers) {
+            first_event(&bytes).unwrap_or(bytes)
+        } else {
+            bytes
+        };
+        match jsonrpc::decode_response(&bytes) {
+            Ok(Ok(result)) if parts.status.is_success() => known
+                .dialect
+                .decode_answer(operation, result)
+                .map_err(CallError::Rpc),
+            Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => Err(CallError::Rpc(
+                jsonrpc::decode_error(known.dialect, &error),
+            )),
+            _ if !parts.status.is_success() => Err(CallError::Http {
+                status: parts.status,
+                headers: end_to_end(&parts.headers),
+                body: bytes,
+            }),
+            Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),
+            Err(error) => Err(CallError::BadAnswer(error.message)),
+        }
+    }
+}
+
+fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
+    EXTENSIONS
+        .iter()
+        .find_map(|name| headers.get(name))
+        .cloned()
+}
+
+/// The header has one name in 1.0 and another before: the worker gets the one of its own version.
+fn rename_extensions(headers: &mut HeaderMap, known: &Known) {
+    let [new, old] = &EXTENSIONS;
+    let Some(value) = headers.get(new).or_else(|| headers.get(old)).cloned() else {
+        return;
+    };
+    headers.remove(new);
+    headers.remove(old);
+    let name = if known.dialect.version.is_v0() {
+        old
+    } else {
+        new
+    };
+    headers.insert(name.clone(), value);
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .get(..17)
+                .is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
+        })
+}
+
+fn first_event(bytes: &[u8]) -> Option<Bytes> {
+    let mut parser = crate::wire::sse::SseParser::new(SseLimits::default());
+    parser.push(bytes);
+    let event = parser.next_event().ok()??;
+    Some(Bytes::copy_from_slice(event.text().as_bytes()))
+}
+
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            !is_hop_by_hop(name) && !matches!(name.as_str(), "content-length" | "date" | "server")
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

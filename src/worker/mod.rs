@@ -1,0 +1,364 @@
+//! The A2A client's half: one worker, what it offers, and calls to it in its own dialect.
+//!
+//! Knows nothing of logs, requesters or modes; errors say whether a call may have arrived, so that callers can keep the
+//! rule that a send is never repeated once it may have.
+
+mod abilities;
+mod call;
+mod context;
+mod error;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+
+pub use abilities::{Abilities, Ability};
+pub use call::{Opened, Reply};
+pub use context::{CallContext, is_hop_by_hop};
+pub use error::CallError;
+pub use stream::{EventStream, WorkerEvent};
+
+use crate::a2a::Dialect;
+use crate::a2a::card::WorkerCard;
+use crate::net::client::WorkerClient;
+use crate::wire::Body;
+use crate::wire::collect::collect;
+
+/// The header that names the protocol version of a call (specification §3.6.1).
+pub const A2A_VERSION: HeaderName = HeaderName::from_static("a2a-version");
+
+/// The most bytes of an agent card: real ones have a few KiB.
+const MAX_CARD_BYTES: usize = 1 << 20;
+
+/// How long a card is believed before it is asked for again, behind the requests that go on with the old one.
+const CARD_FRESH: Duration = Duration::from_secs(300);
+
+/// How long after a failed request for the card the next one waits: a worker that is not up yet is asked again by the
+/// next request, but not by a thousand requests at once.
+const CARD_RETRY: Duration = Duration::from_millis(500);
+
+/// How a worker is reached and what is said of it in the configuration.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The base address: the card is looked for below it.
+    pub base: Url,
+    /// The dialect, where the operator names it.
+    pub dialect: Option<Dialect>,
+    /// Headers of the sidecar's own calls: its own credentials.
+    pub headers: HeaderMap,
+    /// The longest wait for the card.
+    pub card_timeout: Duration,
+    /// The most bytes of one answer.
+    pub max_answer_bytes: usize,
+    /// The most bytes of one event of a stream.
+    pub max_event_bytes: usize,
+}
+
+/// One worker.
+pub struct Worker {
+    target: Target,
+    client: WorkerClient,
+    known: ArcSwapOption<Known>,
+    asking: tokio::sync::Mutex<Option<Failed>>,
+    learned: abilities::Learned,
+    next_id: AtomicU64,
+}
+
+struct Failed {
+    at: Instant,
+    what: String,
+}
+
+/// What is known of a worker from its card.
+#[derive(Debug)]
+pub struct Known {
+    /// The card.
+    pub card: Option<WorkerCard>,
+    /// The dialect that the worker is spoken to in.
+    pub dialect: Dialect,
+    /// Where its calls go.
+    pub endpoint: Uri,
+    /// The tenant that its interface names; it is put into every call (§4.4.6).
+    pub tenant: Option<String>,
+    asked_at: Instant,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("base", &self.target.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker that has not been spoken to yet.
+    #[must_use]
+    pub fn new(target: Target, client: WorkerClient) -> Self {
+        Self {
+            target,
+            client,
+            known: ArcSwapOption::empty(),
+            asking: tokio::sync::Mutex::new(None),
+            learned: abilities::Learned::default(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    /// Its base address.
+    #[must_use]
+    pub fn base(&self) -> &Url {
+        &self.target.base
+    }
+
+    /// Whether the operator gave the sidecar credentials of its own for it.
+    #[must_use]
+    pub fn has_own_headers(&self) -> bool {
+        !self.target.headers.is_empty()
+    }
+
+    /// The connection pool, for requests that pass.
+    #[must_use]
+    pub fn client(&self) -> &WorkerClient {
+        &self.client
+    }
+
+    /// What is known of it without asking.
+    #[must_use]
+    pub fn known_now(&self) -> Option<Arc<Known>> {
+        self.known.load_full()
+    }
+
+    /// What is known of it; asks for its card if need be. A stale card is used while a fresh one is fetched.
+    ///
+    /// # Errors
+    /// The worker cannot be reached or has no readable card, and the operator has named no dialect.
+    pub async fn known(self: &Arc<Self>) -> Result<Arc<Known>, CallError> {
+        if let Some(known) = self.known.load_full() {
+            if known.asked_at.elapsed() > CARD_FRESH && self.asking.try_lock().is_ok() {
+                let worker = Arc::clone(self);
+                tokio::spawn(async move {
+                    let _ = worker.ask(true).await;
+                });
+            }
+            return Ok(known);
+        }
+        self.ask(false).await
+    }
+
+    /// What it can do, as far as is known.
+    #[must_use]
+    pub fn abilities(&self, known: &Known) -> Abilities {
+        self.learned.abilities(known)
+    }
+
+    /// Notes what the wire has shown. The card is believed only until then.
+    pub fn learn(&self, ability: Ability, can: bool) {
+        if self.learned.set(ability, can) {
+            tracing::info!(
+                worker = %self.target.base,
+                ability = ability.name(),
+                can,
+                "the worker has shown what it can do"
+            );
+        }
+    }
+
+    async fn ask(self: &Arc<Self>, again: bool) -> Result<Arc<Known>, CallError> {
+        let mut failed = self.asking.lock().await;
+        if let Some(known) = self.known.load_full()
+            && (!again || known.asked_at.elapsed() <= CARD_FRESH)
+        {
+            return Ok(known);
+        }
+        if let Some(failed) = failed.as_ref()
+            && failed.at.elapsed() < CARD_RETRY
+        {
+            return Err(CallError::NoCard(failed.what.clone()));
+        }
+        match self.fetch_card().await {
+            Ok(known) => {
+                *failed = None;
+                let known = Arc::new(known);
+                self.known.store(Some(known.clone()));
+                self.learned.forget();
+                Ok(known)
+            }
+            Err(error) => {
+                if let Some(dialect) = self.target.dialect
+                    && let Some(endpoint) = as_uri(&self.target.base)
+                    && !error.is_unreachable()
+                {
+                    // The operator knows what it is, and it answers: a card is not needed to speak with it.
+                    let known = Arc::new(Known {
+                        card: None,
+                        dialect,
+                        endpoint,
+                        tenant: None,
+                        asked_at: Instant::now(),
+                    });
+                    self.known.store(Some(known.clone()));
+                    return Ok(known);
+                }
+                *failed = Some(Failed {
+                    at: Instant::now(),
+                    what: error.to_string(),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    async fn fetch_card(&self) -> Result<Known, CallError> {
+        let mut last = CallError::NoCard("it was not asked".to_owned());
+        for path in [
+            "/.well-known/agent-card.json",
+            "/.well-known/agent.json",
+        ] {
+            match self.get_card(path).await {
+                Ok(bytes) => {
+                    let card = WorkerCard::parse(&bytes, &self.target.base)
+                        .map_err(|error| CallError::NoCard(format!("{path}: {error}")))?;
+                    return self.choose(card);
+                }
+                // A worker that is down is down for both paths.
+                Err(error) if error.is_unreachable() => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn get_card(&self, path: &str) -> Result<Bytes, CallError> {
+        let mut request = http::Request::new(Body::empty());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = self
+            .below_base(path)
+            .ok_or_else(|| CallError::NoCard(format!("{path} makes no address")))?;
+        request.headers_mut().clone_from(&self.target.headers);
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(A2A_VERSION, HeaderValue::from_static("1.0"));
+        let exchange = async {
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(CallError::from_client)?;
+            if response.status() != StatusCode::OK {
+                return Err(CallError::NoCard(format!(
+                    "{path} answered {}",
+                    response.status()
+                )));
+            }
+            collect(response.into_body(), MAX_CARD_BYTES)
+                .await
+                .map_err(|error| CallError::NoCard(format!("{path}: {error}")))
+        };
+        tokio::time::timeout(self.target.card_timeout, exchange)
+            .await
+            .map_err(|_| CallError::Timeout {
+                waited: self.target.card_timeout,
+            })?
+    }
+
+    fn choose(&self, card: WorkerCard) -> Result<Known, CallError> {
+        let wanted = self.target.dialect;
+        let interface = card
+            .interfaces
+            .iter()
+            .filter(|interface| match (interface.dialect, wanted) {
+                (Some(dialect), Some(wanted)) => dialect == wanted,
+                (Some(_), None) => true,
+                (None, _) => false,
+            })
+            // The newest version that it speaks loses least.
+            .max_by_key(|interface| interface.dialect);
+        let (dialect, address, tenant) = match interface {
+            Some(interface) => (
+                interface.dialect,
+                Some(interface.url.clone()),
+                interface.tenant.clone(),
+            ),
+            // The operator's word outweighs a card that does not list the dialect.
+            None => (wanted, None, None),
+        };
+        let Some(dialect) = dialect else {
+            return Err(CallError::NoCard(
+                "the card lists no JSON-RPC interface of A2A 0.2, 0.3 or 1.0".to_owned(),
+            ));
+        };
+        let endpoint = address
+            .map_or_else(
+                || as_uri(&self.target.base),
+                |address| as_uri(&reachable(&self.target.base, &address)),
+            )
+            .ok_or_else(|| CallError::NoCard("the interface's address is not usable".to_owned()))?;
+        Ok(Known {
+            card: Some(card),
+            dialect,
+            endpoint,
+            tenant,
+            asked_at: Instant::now(),
+        })
+    }
+
+    /// The address of a path and query below the base.
+    #[must_use]
+    pub fn below_base(&self, path_and_query: &str) -> Option<Uri> {
+        let base = &self.target.base;
+        let prefix = base.path().trim_end_matches('/');
+        let joined: PathAndQuery = if prefix.is_empty() {
+            path_and_query.parse().ok()?
+        } else {
+            format!("{prefix}{path_and_query}").parse().ok()?
+        };
+        Uri::builder()
+            .scheme(base.scheme())
+            .authority(base.authority())
+            .path_and_query(joined)
+            .build()
+            .ok()
+    }
+}
+
+fn as_uri(url: &Url) -> Option<Uri> {
+    url.as_str().parse().ok()
+}
+
+/// Where an interface that the card announces is reached from here. A card often names the worker's public address,
+/// which may well lead back to this sidecar, or nowhere from beside the worker: so unless it is the host of the base
+/// address or a loopback one, only its path is taken.
+fn reachable(base: &Url, announced: &Url) -> Url {
+    let local = match announced.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if (local && is_local(base)) || announced.host() == base.host() {
+        return announced.clone();
+    }
+    let mut url = base.clone();
+    url.set_path(announced.path());
+    url.set_query(announced.query());
+    url
+}
+
+fn is_local(base: &Url) -> bool {
+    match base.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
