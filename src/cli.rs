@@ -82,7 +82,13 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE", env = "A2A_SIDECAR_CONFIG")]
     pub config: Option<PathBuf>,
     /// The worker: the only thing that has no default
-    #[arg(short, long, value_name = "URL", env = "A2A_SIDECAR_WORKER", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "URL",
+        env = "A2A_SIDECAR_WORKER",
+        hide_env_values = true
+    )]
     pub worker: Option<String>,
     /// Where to serve requesters [default: 127.0.0.1:8080]
     #[arg(short, long, value_name = "ADDR", env = "A2A_SIDECAR_LISTEN")]
@@ -91,7 +97,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDR", env = "A2A_SIDECAR_ADMIN")]
     pub admin: Option<String>,
     /// The address at which requesters reach the sidecar, for agent cards [default: what they asked for]
-    #[arg(long, value_name = "URL", env = "A2A_SIDECAR_PUBLIC_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "A2A_SIDECAR_PUBLIC_URL",
+        hide_env_values = true
+    )]
     pub public_url: Option<String>,
     /// Where to keep tasks: sqlite:PATH or memory: [default: SQLite in the user's state directory]
     #[arg(long, value_name = "STORE", env = "A2A_SIDECAR_STORE")]

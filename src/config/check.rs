@@ -12,9 +12,11 @@ use super::fault::{Wrong, quoted};
 use super::values::{self, Env, SigningKey, StoreUrl};
 use super::walk::{Table, Walk, string};
 use super::{
-    Admin, Checked, Log, LogFormat, Overrides, Server, StoreConfig, StoreSync, Tls, Webhooks, route,
+    Admin, Checked, Log, LogFormat, Overrides, Server, StoreConfig, Tls, Webhooks, route, units,
 };
 use crate::sink::DeliveryPolicy;
+use crate::store::SqliteOptions;
+use crate::store::sqlite::Sync;
 
 pub(super) const NONE: Duration = Duration::ZERO;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -203,15 +205,34 @@ fn store(
             place.map(|folder| StoreUrl::Sqlite(folder.join("tasks.db")))
         }
     };
-    const SYNC: [(&str, StoreSync); 2] = [("normal", StoreSync::Normal), ("full", StoreSync::Full)];
+    const SYNC: [(&str, Sync); 2] = [("normal", Sync::Normal), ("full", Sync::Full)];
     let sync = table.text("sync", |text| values::one_of(text, &SYNC));
-    let key_file = table.text("key_file", values::readable);
+    let base = SqliteOptions::default();
+    let max_queue = table.count("max_queue", 1..=1_000_000, base.max_queue);
+    let max_bytes = table.text("max_bytes", |text| {
+        units::ranged_size(text, 1 << 20..=1 << 44)
+    });
+    let max_tasks = table.count("max_tasks", 1..=10_000_000, 10_000);
+    let key = table.read("key", |value| {
+        values::sealing_key(values::secret(value, env)?)
+    });
+    let key_file = table.text("key_file", values::readable_or_new);
+    if table.has("key") && table.has("key_file") {
+        table.fault(
+            "key_file",
+            Wrong::new("is given beside key", "one of the two"),
+        );
+    }
     let retention = table.duration("retention", MINUTE..=3650 * DAY, DAY);
     let max_events_per_task = table.count("max_events_per_task", 16..=10_000_000, 10_000);
     table.end();
     Some(StoreConfig {
         url: url?,
-        sync: sync.unwrap_or(StoreSync::Normal),
+        sync: sync.unwrap_or(base.sync),
+        max_queue,
+        max_bytes: max_bytes.map(|bytes| bytes as u64),
+        max_tasks,
+        key,
         key_file,
         retention,
         max_events_per_task,

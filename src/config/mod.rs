@@ -22,12 +22,13 @@ use toml::de::DeTable;
 use url::Url;
 
 pub use fault::{Fault, Faults};
-pub use values::{Env, SigningKey, StoreUrl};
+pub use values::{Env, SealingKey, SigningKey, StoreUrl};
 
 use crate::a2a::Dialect;
 use crate::proxy::route::{Delivery, Observe};
 use crate::sink::{self, DeliveryPolicy};
 use crate::source::{self, Mode};
+use crate::store::{self, SqliteOptions};
 
 /// Every key with its default and its reason: the bottom layer, and the documentation.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -127,8 +128,16 @@ pub struct StoreConfig {
     /// Where.
     pub url: StoreUrl,
     /// What a commit waits for.
-    pub sync: StoreSync,
-    /// The file with the sealing key; none: beside the store (and made there when it is missing).
+    pub sync: store::sqlite::Sync,
+    /// The most requests that wait for the SQLite store's writer, and as many for its readers.
+    pub max_queue: usize,
+    /// The size in bytes beyond which the SQLite file does not grow.
+    pub max_bytes: Option<u64>,
+    /// The most tasks of a store in memory.
+    pub max_tasks: usize,
+    /// The sealing key itself; there is no `key_file` then.
+    pub key: Option<SealingKey>,
+    /// The file with the sealing key, made when it is missing; none (and no `key`): beside the store.
     pub key_file: Option<PathBuf>,
     /// How long tasks are kept after their end.
     pub retention: Duration,
@@ -136,13 +145,16 @@ pub struct StoreConfig {
     pub max_events_per_task: usize,
 }
 
-/// What a commit of the SQLite store waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreSync {
-    /// For the operating system: a killed process loses nothing, a power failure perhaps the last moments.
-    Normal,
-    /// For the disk.
-    Full,
+impl StoreConfig {
+    /// The options of an SQLite store.
+    #[must_use]
+    pub fn sqlite_options(&self) -> SqliteOptions {
+        SqliteOptions {
+            sync: self.sync,
+            max_queue: self.max_queue,
+            max_bytes: self.max_bytes,
+        }
+    }
 }
 
 /// Delivery of webhooks.

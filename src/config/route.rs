@@ -329,9 +329,10 @@ fn stream_life(text: &str) -> Result<Duration, Wrong> {
     if life == NONE || (SECOND..=7 * DAY).contains(&life) {
         return Ok(life);
     }
-    Err(Wrong::new(
-        format!("{} is out of range", quoted(text).replace('"', "")),
-        "1s to 7d, or 0s for no limit",
+    Err(super::units::out_of_range(
+        text,
+        "1s",
+        "7d, or 0s for no limit",
     ))
 }
 

@@ -1,6 +1,8 @@
 //! Durations and sizes as the configuration writes them: a whole number and a unit, nothing else, so that no one reads
 //! `30` as seconds where minutes were meant.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::{Wrong, quoted};
@@ -38,6 +40,41 @@ pub(super) fn size(text: &str) -> Result<usize, Wrong> {
     scaled(text, &SIZE_UNITS)
         .and_then(|bytes| usize::try_from(bytes).ok())
         .ok_or_else(|| Wrong::new(format!("{} is not a size", quoted(text)), SIZE))
+}
+
+/// The same, within a range.
+pub(super) fn ranged_size(text: &str, range: RangeInclusive<usize>) -> Result<usize, Wrong> {
+    within(size(text)?, &range, text, show_size)
+}
+
+/// A duration within a range.
+pub(super) fn ranged_duration(
+    text: &str,
+    range: RangeInclusive<Duration>,
+) -> Result<Duration, Wrong> {
+    within(duration(text)?, &range, text, show_duration)
+}
+
+/// The value, if it is within the range. `text` is what stood for it.
+pub(super) fn within<T: PartialOrd + Copy>(
+    value: T,
+    range: &RangeInclusive<T>,
+    text: &str,
+    show: impl Fn(T) -> String,
+) -> Result<T, Wrong> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(out_of_range(text, show(*range.start()), show(*range.end())))
+    }
+}
+
+/// `text` is not between `least` and `most`.
+pub(super) fn out_of_range(text: &str, least: impl Display, most: impl Display) -> Wrong {
+    Wrong::new(
+        format!("{text} is out of range"),
+        format!("{least} to {most}"),
+    )
 }
 
 /// A duration as [`duration`] reads it, in the largest unit that needs no fraction.

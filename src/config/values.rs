@@ -17,6 +17,7 @@ use crate::a2a::{Dialect, Version};
 use crate::net::guard::AddressPolicy;
 use crate::proxy::route::Observe;
 use crate::source::Mode;
+use crate::store::Sealer;
 
 /// Looks up an environment variable; a parameter, so that a test has its own environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -53,6 +54,60 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey(..)")
     }
+}
+
+/// The key that secrets in the store are sealed with, in base64.
+#[derive(Clone)]
+pub struct SealingKey(SecretString);
+
+impl SealingKey {
+    /// The key, as `store::Sealer::from_base64` takes it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl PartialEq for SealingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for SealingKey {}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey(..)")
+    }
+}
+
+/// 32 bytes in base64.
+pub(super) fn sealing_key(secret: SecretString) -> Result<SealingKey, Wrong> {
+    match Sealer::from_base64(secret.expose_secret()) {
+        Ok(_) => Ok(SealingKey(secret)),
+        Err(_) => Err(Wrong::new(
+            "is not a sealing key",
+            "32 bytes in base64, as made by: openssl rand -base64 32",
+        )),
+    }
+}
+
+/// A file that can be read, or made: it is not there, and its folder is.
+pub(super) fn readable_or_new(path: &str) -> Result<PathBuf, Wrong> {
+    let file = PathBuf::from(path);
+    if path.is_empty() || file.exists() {
+        return readable(path);
+    }
+    // The parent of a bare name is the empty path: the working directory.
+    let folder = file.parent().unwrap_or(&file);
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(file);
+    }
+    Err(Wrong::bare(format!(
+        "{} cannot be made: its folder is missing",
+        quoted(path)
+    )))
 }
 
 /// An address and a port.

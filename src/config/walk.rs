@@ -6,14 +6,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Wrong, quoted};
-use super::units::{duration, show_duration, show_size, size};
+use super::fault::{Fault, Wrong};
+use super::units::{out_of_range, ranged_duration, ranged_size, within};
 
 /// What a walk gathers.
 pub(super) struct Walk<'a> {
@@ -264,11 +263,8 @@ impl<'a> Table<'a> {
         range: RangeInclusive<Duration>,
         fallback: Duration,
     ) -> Duration {
-        self.text(key, |text| {
-            let read = duration(text)?;
-            within(read, &range, text, show_duration)
-        })
-        .unwrap_or(fallback)
+        self.text(key, |text| ranged_duration(text, range.clone()))
+            .unwrap_or(fallback)
     }
 
     /// A size within a range.
@@ -278,11 +274,8 @@ impl<'a> Table<'a> {
         range: RangeInclusive<usize>,
         fallback: usize,
     ) -> usize {
-        self.text(key, |text| {
-            let read = size(text)?;
-            within(read, &range, text, show_size)
-        })
-        .unwrap_or(fallback)
+        self.text(key, |text| ranged_size(text, range.clone()))
+            .unwrap_or(fallback)
     }
 
     /// A whole number within a range.
@@ -452,30 +445,6 @@ pub(super) fn wrong_type(value: &DeValue<'_>, allowed: impl Into<String>) -> Wro
         _ => "a",
     };
     Wrong::new(format!("is {article} {}", value.type_str()), allowed)
-}
-
-fn within<T: PartialOrd + Copy>(
-    read: T,
-    range: &RangeInclusive<T>,
-    text: &str,
-    show: impl Fn(T) -> String,
-) -> Result<T, Wrong> {
-    if range.contains(&read) {
-        Ok(read)
-    } else {
-        Err(out_of_range(
-            &quoted(text).replace('"', ""),
-            show(*range.start()),
-            show(*range.end()),
-        ))
-    }
-}
-
-fn out_of_range(text: &str, least: impl Display, most: impl Display) -> Wrong {
-    Wrong::new(
-        format!("{text} is out of range"),
-        format!("{least} to {most}"),
-    )
 }
 
 /// The known name that a misspelt one is likely to mean.

@@ -13,8 +13,6 @@ use super::names;
 
 /// The target of the lines on finished calls.
 pub const CALL_TARGET: &str = "a2a_sidecar::call";
-/// The target of the lines on attempts to deliver webhooks.
-pub const WEBHOOK_TARGET: &str = "a2a_sidecar::webhook";
 
 /// How a call is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +113,7 @@ impl CallFinished<'_> {
             "call.finished"
         );
         counter!(
-            names::CALLS,
+            names::CALLS_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::DIALECT => self.dialect,
             names::OPERATION => self.operation,
@@ -141,7 +139,7 @@ impl CallShed {
     /// Counts; a line for each would add load when there is too much.
     pub fn emit(&self) {
         debug!("call.shed");
-        counter!(names::CALLS_SHED).increment(1);
+        counter!(names::CALLS_SHED_TOTAL).increment(1);
     }
 }
 
@@ -161,9 +159,15 @@ pub struct EventsAdded<'a> {
 impl EventsAdded<'_> {
     /// Logs and counts.
     pub fn emit(&self) {
-        debug!(route = self.route, task = self.task, source = self.source, count = self.count, "events.added");
+        debug!(
+            route = self.route,
+            task = self.task,
+            source = self.source,
+            count = self.count,
+            "events.added"
+        );
         counter!(
-            names::EVENTS,
+            names::EVENTS_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::SOURCE => self.source,
         )
@@ -185,9 +189,14 @@ pub struct EventDropped<'a> {
 impl EventDropped<'_> {
     /// Logs and counts.
     pub fn emit(&self) {
-        debug!(route = self.route, task = self.task, source = self.source, "event.dropped");
+        debug!(
+            route = self.route,
+            task = self.task,
+            source = self.source,
+            "event.dropped"
+        );
         counter!(
-            names::EVENTS_DROPPED,
+            names::EVENTS_DROPPED_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::SOURCE => self.source,
         )
@@ -222,7 +231,7 @@ impl SourceChanged<'_> {
             "source.changed"
         );
         counter!(
-            names::SOURCE_CHANGES,
+            names::SOURCE_CHANGES_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::FROM => self.from,
             names::TO => self.to,
@@ -267,7 +276,7 @@ impl TaskEnded<'_> {
             ),
         }
         counter!(
-            names::TASKS_ENDED,
+            names::TASKS_ENDED_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::STATE => self.state,
         )
@@ -275,7 +284,7 @@ impl TaskEnded<'_> {
     }
 }
 
-/// The sidecar has made a call of its own to a worker.
+/// The sidecar has made a call of its own to a worker. Polls are counted as such by the poller.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerCalled<'a> {
     /// The route's name.
@@ -286,8 +295,6 @@ pub struct WorkerCalled<'a> {
     pub outcome: &'static str,
     /// How long it took to the answer's head, or to its end where it is short.
     pub duration: Duration,
-    /// Whether it was a poll.
-    pub poll: bool,
 }
 
 impl WorkerCalled<'_> {
@@ -299,11 +306,10 @@ impl WorkerCalled<'_> {
             operation = self.operation,
             outcome = self.outcome,
             seconds,
-            poll = self.poll,
             "worker.called"
         );
         counter!(
-            names::WORKER_CALLS,
+            names::WORKER_CALLS_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::OPERATION => self.operation,
             names::OUTCOME => self.outcome,
@@ -315,96 +321,6 @@ impl WorkerCalled<'_> {
             names::OPERATION => self.operation,
         )
         .record(seconds);
-        if self.poll {
-            counter!(names::POLLS, names::ROUTE => self.route.to_owned()).increment(1);
-        }
-    }
-}
-
-/// How an attempt to deliver a webhook ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// A 2xx.
-    Delivered,
-    /// To be tried again.
-    Retry,
-    /// Given up.
-    Dead,
-}
-
-impl AttemptEnd {
-    /// The label.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Retry => "retry",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-/// An attempt to deliver a webhook is over.
-#[derive(Clone, Copy, Debug)]
-pub struct WebhookAttempted<'a> {
-    /// The route's name.
-    pub route: &'a str,
-    /// The task's id.
-    pub task: &'a str,
-    /// The push config's id.
-    pub config: &'a str,
-    /// The delivery's number.
-    pub delivery: i64,
-    /// The event's number.
-    pub seq: u64,
-    /// Which attempt it was, from 1.
-    pub attempt: u32,
-    /// How it ended.
-    pub end: AttemptEnd,
-    /// The outcome in one line, without secrets: `HTTP 503`, `connection refused`.
-    pub line: &'a str,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-impl WebhookAttempted<'_> {
-    /// Logs and counts.
-    pub fn emit(&self) {
-        let seconds = self.duration.as_secs_f64();
-        // A macro, since a line's level is part of its call site.
-        macro_rules! line {
-            ($level:ident) => {
-                $level!(
-                    target: WEBHOOK_TARGET,
-                    route = self.route,
-                    task = self.task,
-                    config = self.config,
-                    delivery = self.delivery,
-                    seq = self.seq,
-                    attempt = self.attempt,
-                    outcome = self.end.name(),
-                    line = self.line,
-                    seconds,
-                    "webhook.attempted"
-                )
-            };
-        }
-        match self.end {
-            AttemptEnd::Delivered => line!(info),
-            AttemptEnd::Retry => line!(warn),
-            AttemptEnd::Dead => {
-                line!(error);
-                counter!(names::WEBHOOKS_DEAD, names::ROUTE => self.route.to_owned()).increment(1);
-            }
-        }
-        counter!(
-            names::WEBHOOK_ATTEMPTS,
-            names::ROUTE => self.route.to_owned(),
-            names::OUTCOME => self.end.name(),
-        )
-        .increment(1);
-        histogram!(names::WEBHOOK_ATTEMPT_SECONDS, names::ROUTE => self.route.to_owned())
-            .record(seconds);
     }
 }
 
@@ -422,9 +338,14 @@ pub struct StoreFailed<'a> {
 impl StoreFailed<'_> {
     /// Logs and counts.
     pub fn emit(&self) {
-        error!(operation = self.operation, kind = self.kind, error = self.error, "store.failed");
+        error!(
+            operation = self.operation,
+            kind = self.kind,
+            error = self.error,
+            "store.failed"
+        );
         counter!(
-            names::STORE_ERRORS,
+            names::STORE_ERRORS_TOTAL,
             names::OPERATION => self.operation,
             names::KIND => self.kind,
         )
@@ -466,7 +387,7 @@ impl ConfigReloaded<'_> {
                 "refused"
             }
         };
-        counter!(names::CONFIG_RELOADS, names::OUTCOME => outcome).increment(1);
+        counter!(names::CONFIG_RELOADS_TOTAL, names::OUTCOME => outcome).increment(1);
     }
 }
 
@@ -513,3 +434,6 @@ impl Drop for Counted {
         self.0.decrement(1.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,8 +107,9 @@ where
 /// name; a misspelt level would silence the log.
 #[must_use]
 pub fn is_filter(text: &str) -> bool {
+    // An empty word would be taken for `error`.
     let known = |part: &str| {
-        part.contains(['=', '[']) || part.parse::<LevelFilter>().is_ok()
+        part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
     };
     text.split(',').all(|part| known(part)) && EnvFilter::builder().parse(text).is_ok()
 }
@@ -166,7 +167,15 @@ mod tests {
         for good in ["info", "off", "DEBUG", "info,a2a_sidecar::sink=debug"] {
             assert!(is_filter(good), "{good}");
         }
-        for bad in ["", "warn, hyper=off", "infos", "verbose", "info,", "info,loud", "a2a_sidecar=loud"] {
+        for bad in [
+            "",
+            "warn, hyper=off",
+            "infos",
+            "verbose",
+            "info,",
+            "info,loud",
+            "a2a_sidecar=loud",
+        ] {
             assert!(!is_filter(bad), "{bad}");
         }
     }
@@ -189,10 +198,19 @@ mod tests {
         });
         let text = metrics.render();
         for name in names::ALL {
-            assert!(text.contains(&format!("# HELP {name} ")), "{name} in:\n{text}");
+            assert!(
+                text.contains(&format!("# HELP {name} ")),
+                "{name} in:\n{text}"
+            );
             assert!(name.starts_with("a2a_sidecar_"), "{name}");
         }
-        assert!(text.contains("a2a_sidecar_call_seconds_bucket{le=\"1\"} 1"), "{text}");
-        assert!(text.contains("a2a_sidecar_call_seconds_bucket{le=\"0.5\"} 0"), "{text}");
+        assert!(
+            text.contains("a2a_sidecar_call_seconds_bucket{le=\"1\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("a2a_sidecar_call_seconds_bucket{le=\"0.5\"} 0"),
+            "{text}"
+        );
     }
 }
