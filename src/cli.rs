@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   a2a-sidecar --worker http://127.0.0.1:9999
           Serve the worker at http://127.0.0.1:8080, every mode in every version of A2A
-  a2a-sidecar --worker http://127.0.0.1:9999 --listen 0.0.0.0:8080 --public-url https://agent.example.com
+  a2a-sidecar --worker http://127.0.0.1:9999 --listen 0.0.0.0:8080 --public-url https://a.example.com
           The same for the network, with the address that the agent card is to give
   a2a-sidecar --worker http://127.0.0.1:9999 --webhook-allow 10.0.0.0/8
           Deliver webhooks into a private network too
@@ -40,7 +40,8 @@ Examples:
   a2a-sidecar demo
           See it at work, without an agent of your own
 
-Flags win over the file, and the file over the defaults. SIGHUP reads the file anew, SIGTERM drains and stops.
+A flag may be given as a variable instead: --public-url as A2A_SIDECAR_PUBLIC_URL. Flags win over the file.
+SIGHUP reads the file anew, SIGTERM drains and stops.
 Exit code: 0 all went well, 1 something failed, 2 the command line or the configuration is wrong.";
 
 /// Give every requester every mode of any A2A worker: blocking, polling, streaming and push.
@@ -79,7 +80,13 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunArgs {
     /// The configuration file (TOML); every key is described in config/default.toml
-    #[arg(short, long, value_name = "FILE", env = "A2A_SIDECAR_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "A2A_SIDECAR_CONFIG",
+        hide_env = true
+    )]
     pub config: Option<PathBuf>,
     /// The worker: the only thing that has no default
     #[arg(
@@ -87,42 +94,54 @@ pub struct RunArgs {
         long,
         value_name = "URL",
         env = "A2A_SIDECAR_WORKER",
-        hide_env_values = true
+        hide_env = true
     )]
     pub worker: Option<String>,
     /// Where to serve requesters [default: 127.0.0.1:8080]
-    #[arg(short, long, value_name = "ADDR", env = "A2A_SIDECAR_LISTEN")]
+    #[arg(
+        short,
+        long,
+        value_name = "ADDR",
+        env = "A2A_SIDECAR_LISTEN",
+        hide_env = true
+    )]
     pub listen: Option<String>,
     /// Where to serve operators: /ready, /live, /metrics, /tasks; empty for nowhere [default: 127.0.0.1:9901]
-    #[arg(long, value_name = "ADDR", env = "A2A_SIDECAR_ADMIN")]
+    #[arg(long, value_name = "ADDR", env = "A2A_SIDECAR_ADMIN", hide_env = true)]
     pub admin: Option<String>,
     /// The address at which requesters reach the sidecar, for agent cards [default: what they asked for]
     #[arg(
         long,
         value_name = "URL",
         env = "A2A_SIDECAR_PUBLIC_URL",
-        hide_env_values = true
+        hide_env = true
     )]
     pub public_url: Option<String>,
     /// Where to keep tasks: sqlite:PATH or memory: [default: SQLite in the user's state directory]
-    #[arg(long, value_name = "STORE", env = "A2A_SIDECAR_STORE")]
+    #[arg(long, value_name = "STORE", env = "A2A_SIDECAR_STORE", hide_env = true)]
     pub store: Option<String>,
     /// A net, address or host inside that webhooks may go to; may be given several times
     #[arg(
         long,
         value_name = "CIDR-or-host",
         env = "A2A_SIDECAR_WEBHOOK_ALLOW",
+        hide_env = true,
         value_delimiter = ','
     )]
     pub webhook_allow: Vec<String>,
     /// How to watch the worker's tasks: auto, off, or of blocking, poll, stream, push those to use [default: auto]
-    #[arg(long, value_name = "MODE", env = "A2A_SIDECAR_OBSERVE")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "A2A_SIDECAR_OBSERVE",
+        hide_env = true
+    )]
     pub observe: Option<String>,
     /// How to log, on standard error [default: text]
     #[arg(
         long,
         value_name = "FORMAT",
-        env = "A2A_SIDECAR_LOG_FORMAT",
+        env = "A2A_SIDECAR_LOG_FORMAT", hide_env = true,
         value_parser = PossibleValuesParser::new(LogFormat::NAMES).map(|name| LogFormat::from_name(&name).unwrap_or_default())
     )]
     pub log_format: Option<LogFormat>,
@@ -132,7 +151,13 @@ pub struct RunArgs {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct CheckArgs {
     /// The configuration file (TOML)
-    #[arg(short, long, value_name = "FILE", env = "A2A_SIDECAR_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "A2A_SIDECAR_CONFIG",
+        hide_env = true
+    )]
     pub config: PathBuf,
 }
 
@@ -151,7 +176,7 @@ pub struct DemoArgs {
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct HealthcheckArgs {
     /// Where the sidecar serves operators
-    #[arg(long, value_name = "ADDR", env = "A2A_SIDECAR_ADMIN", default_value = ADMIN)]
+    #[arg(long, value_name = "ADDR", env = "A2A_SIDECAR_ADMIN", hide_env = true, default_value = ADMIN)]
     pub admin: String,
 }
 

@@ -144,7 +144,7 @@ fn help_shows_how_to_start_and_every_command() {
         "--observe",
         "--log-format",
         "[default: 127.0.0.1:8080]",
-        "[env: A2A_SIDECAR_WORKER]",
+        "A2A_SIDECAR_PUBLIC_URL",
         "Exit code: 0",
     ] {
         assert!(help.contains(part), "{part} in:\n{help}");
@@ -255,6 +255,33 @@ fn without_a_worker_the_program_says_what_it_needs() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn every_flag_has_its_variable() {
+    // Each is given what is wrong in it, and named in the fault.
+    for (variable, value, flag) in [
+        ("A2A_SIDECAR_LISTEN", "x", "--listen"),
+        ("A2A_SIDECAR_ADMIN", "x", "--admin"),
+        ("A2A_SIDECAR_PUBLIC_URL", "x", "--public-url"),
+        ("A2A_SIDECAR_STORE", "x", "--store"),
+        (
+            "A2A_SIDECAR_WEBHOOK_ALLOW",
+            "10.0.0.0/8,x y",
+            "--webhook-allow",
+        ),
+        ("A2A_SIDECAR_OBSERVE", "x", "--observe"),
+        ("A2A_SIDECAR_LOG_FORMAT", "x", "--log-format"),
+        ("A2A_SIDECAR_CONFIG", "/nowhere.toml", "/nowhere.toml"),
+    ] {
+        let output = program_in(&["--worker", "http://w"], &[(variable, value)]);
+        ends_with(&output, exit::USAGE);
+        assert!(
+            stderr(&output).contains(flag),
+            "{variable}: {}",
+            stderr(&output)
+        );
+    }
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn routes<'a>(
         let path = format!("routes[{index}]");
         let head = head(&table);
         for (other, name, matched) in &seen {
-            if *name == head.name {
+            if *name == head.name && head.name_sound {
                 walk.fault(
                     &format!("{path}.name"),
                     name_line,
@@ -90,7 +90,7 @@ pub(super) fn routes<'a>(
                     ),
                 );
             }
-            if *matched == (head.prefix.clone(), head.host.clone()) {
+            if head.match_sound && *matched == (head.prefix.clone(), head.host.clone()) {
                 walk.fault(
                     &format!("{path}.match"),
                     match_line,
@@ -104,11 +104,13 @@ pub(super) fn routes<'a>(
                 );
             }
         }
-        seen.push((
-            index,
-            head.name.clone(),
-            (head.prefix.clone(), head.host.clone()),
-        ));
+        if head.name_sound && head.match_sound {
+            seen.push((
+                index,
+                head.name.clone(),
+                (head.prefix.clone(), head.host.clone()),
+            ));
+        }
         routes.extend(route(table, head, server, flags, env));
     }
     routes
@@ -126,22 +128,34 @@ struct Head {
     name: String,
     prefix: String,
     host: Option<String>,
+    /// Whether the name is what was meant, and not what stands in for a wrong one: else comparing it with the other
+    /// routes' makes a second fault of one mistake.
+    name_sound: bool,
+    /// The same of path and host.
+    match_sound: bool,
 }
 
 fn head(table: &Table<'_>) -> Head {
     let matched = table.table("match");
-    let prefix = matched
-        .read_own("path", |value| prefix(string(value)?))
-        .unwrap_or_else(|| "/".to_owned());
+    let path = matched.read_own("path", |value| prefix(string(value)?));
     let host = matched.read_own("host", |value| host(string(value)?));
+    let match_sound =
+        path.is_some() == matched.has("path") && host.is_some() == matched.has("host");
+    let prefix = path.unwrap_or_else(|| "/".to_owned());
     matched.end();
-    let name = table
-        .read_own("name", |value| name(string(value)?))
-        .unwrap_or_else(|| match prefix.as_str() {
-            "/" => "default".to_owned(),
-            path => path[1..].replace('/', "-"),
-        });
-    Head { name, prefix, host }
+    let given = table.read_own("name", |value| name(string(value)?));
+    let name_sound = match_sound && given.is_some() == table.has("name");
+    let name = given.unwrap_or_else(|| match prefix.as_str() {
+        "/" => "default".to_owned(),
+        path => path[1..].replace('/', "-"),
+    });
+    Head {
+        name,
+        prefix,
+        host,
+        name_sound,
+        match_sound,
+    }
 }
 
 fn route(

@@ -102,7 +102,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
     units
         .iter()
-        .find(|(_, factor)| amount != 0 && amount % factor == 0)
+        .find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor))
         .map_or_else(
             || format!("{amount}{}", units[units.len() - 1].0),
             |(name, factor)| format!("{}{name}", amount / factor),

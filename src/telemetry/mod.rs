@@ -111,7 +111,7 @@ pub fn is_filter(text: &str) -> bool {
     let known = |part: &str| {
         part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
     };
-    text.split(',').all(|part| known(part)) && EnvFilter::builder().parse(text).is_ok()
+    text.split(',').all(known) && EnvFilter::builder().parse(text).is_ok()
 }
 
 /// The process's metrics. Cheap to clone.
