@@ -28,7 +28,7 @@ use crate::a2a::Dialect;
 use crate::proxy::route::{Delivery, Observe};
 use crate::sink::{self, DeliveryPolicy};
 use crate::source::{self, Mode};
-use crate::store::{self, SqliteOptions};
+use crate::store::SqliteOptions;
 
 /// Every key with its default and its reason: the bottom layer, and the documentation.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -120,6 +120,7 @@ pub struct Log {
     pub level: String,
 }
 
+pub use crate::store::sqlite::Sync as StoreSync;
 pub use crate::telemetry::LogFormat;
 
 /// Where and how long tasks are kept.
@@ -128,7 +129,7 @@ pub struct StoreConfig {
     /// Where.
     pub url: StoreUrl,
     /// What a commit waits for.
-    pub sync: store::sqlite::Sync,
+    pub sync: StoreSync,
     /// The most requests that wait for the SQLite store's writer, and as many for its readers.
     pub max_queue: usize,
     /// The size in bytes beyond which the SQLite file does not grow.

@@ -57,11 +57,18 @@ pub enum Error {
     Metrics,
 }
 
-/// Sets up the process's log. `filter` is a level or levels by module; see [`is_filter`].
+/// Sets up the process's log. `filter` is a level or levels by module (see [`is_filter`]); the variable `RUST_LOG`, set
+/// by whoever looks into something, wins over it.
 ///
 /// # Errors
 /// For a wrong filter, and if the log is set up already.
 pub fn init_log(format: LogFormat, filter: &str) -> Result<(), Error> {
+    let rust_log = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = if rust_log.is_empty() {
+        filter
+    } else {
+        &rust_log
+    };
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let subscriber = subscriber(format, filter, colours, std::io::stderr)?;
     Ok(subscriber.try_init()?)
