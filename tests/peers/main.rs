@@ -25,7 +25,7 @@ use crate::report::{Verdict, Verdicts};
 
 /// Pairs under way at once: most of a pair's time is silence of its scenarios, the rest is start-up of its clients,
 /// which fills a core.
-const PAIRS_AT_ONCE: usize = 3;
+const PAIRS_AT_ONCE: usize = 2;
 /// Failing cells that are printed in full; all are in `grid.json`.
 const SHOWN_FAILURES: usize = 40;
 
