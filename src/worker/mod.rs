@@ -300,7 +300,7 @@ impl Worker {
         let endpoint = address
             .map_or_else(
                 || as_uri(&self.target.base),
-                |address| as_uri(&reachable(&self.target.base, &address)),
+                |address| as_uri(&reachable(&self.target.base, &Url::parse(&address).ok()?)),
             )
             .ok_or_else(|| CallError::NoCard("the interface's address is not usable".to_owned()))?;
         Ok(Known {
