@@ -92,23 +92,19 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
     Ok(match operation {
         Operation::SendMessage | Operation::SendStreamingMessage => {
             checks::message(&params, &checks::V0)?;
-            if let Some(Value::Object(configuration)) = params.get("configuration") {
-                if let Some(config) = configuration.get("pushNotificationConfig") {
-                    checks::string(config, "url")
-                        .map_err(|fault| fault.within("configuration.pushNotificationConfig"))?;
-                }
-                if !matches!(
-                    configuration.get("blocking"),
-                    None | Some(Value::Null | Value::Bool(_))
-                ) {
-                    return Err(Fault::new(
-                        "configuration.blocking",
-                        "must be true or false",
-                    ));
-                }
+            let blocking = params
+                .get("configuration")
+                .and_then(|configuration| configuration.get("blocking"));
+            if !matches!(blocking, None | Some(Value::Null | Value::Bool(_))) {
+                return Err(Fault::new(
+                    "configuration.blocking",
+                    "must be true or false",
+                ));
             }
             up::send(&mut params);
-            super::send_request(operation, Model::from_object(params)?)
+            let send = Model::from_object(params)?;
+            checks::inline_config(&send, "configuration.pushNotificationConfig.url")?;
+            super::send_request(operation, send)
         }
         Operation::GetTask => Request::GetTask(checks::get_task(params)?),
         Operation::ListTasks => Request::ListTasks(params),
