@@ -294,7 +294,7 @@ pub(super) fn reason(kind: ErrorKind) -> Option<&'static str> {
 }
 
 /// Reads an error object: by its reason, else by its code. The 0.x SDKs report several errors of the protocol as
-/// internal ones or as bad parameters; those are told by [`SDK_TEXTS`].
+/// internal ones or as bad parameters; those are told by their texts.
 #[must_use]
 pub fn decode_error(dialect: Dialect, error: &Value) -> A2aError {
     let message = error.get("message").and_then(Value::as_str);
@@ -364,3 +364,6 @@ fn sdk_kind(code: i64, message: &str) -> Option<ErrorKind> {
 fn bytes(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_| Bytes::new(), Bytes::from)
 }
+
+#[cfg(test)]
+mod tests;

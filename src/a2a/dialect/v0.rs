@@ -1,5 +1,5 @@
 //! A2A 0.2 and 0.3 in JSON: their common shapes, by translation to and from the canonical (1.0) JSON in place.
-//! What only one of them has is in [`super::v0_2`] and [`super::v0_3`].
+//! What only one of them has is in `v0_2.rs` and `v0_3.rs`.
 //!
 //! # What the other side has no place for
 //!

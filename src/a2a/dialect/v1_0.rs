@@ -168,7 +168,7 @@ pub(super) fn error_data(error: &A2aError) -> Option<Value> {
     };
     let mut data = Vec::with_capacity(details.len() + 1);
     if let Some(reason) = reason
-        && !details.iter().any(|detail| is_error_info(detail))
+        && !details.iter().any(is_error_info)
     {
         data.push(json!({ "@type": ERROR_INFO, "reason": reason, "domain": ERROR_DOMAIN }));
     }
