@@ -312,15 +312,14 @@ fn observe_status(current: &Task, update: TaskStatusUpdateEvent, order: Order) -
     }
 }
 
-/// Whether a status event says anything that the state does not. A stream in order repeats nothing, so metadata (which
-/// may be progress) and a time of its own make it one.
+/// Whether a status event says anything that the state does not. Unlike a snapshot it was sent because something
+/// happened, if only the time or that nothing is said any more; and a stream in order repeats nothing, so there metadata
+/// (which may be progress) makes it news.
 fn is_news(current: &Task, update: &TaskStatusUpdateEvent, order: Order) -> bool {
     let (old, new) = (&current.status, &update.status);
     snapshot::status_is_news(current, new)
-        || (new.message.is_none()
-            && old.message.is_none()
-            && new.timestamp.is_some()
-            && new.timestamp != old.timestamp)
+        || old.message.is_some() != new.message.is_some()
+        || (new.message.is_none() && new.timestamp.is_some() && new.timestamp != old.timestamp)
         || (order == Order::Latest
             && (update.metadata.is_some() || !update.extra.is_empty() || new.extra != old.extra))
 }

@@ -139,9 +139,15 @@ proptest! {
     ) {
         let before = observe(None, super::snapshot(&before, Order::Latest)).task.expect("announced");
         let first = observe(Some(&before), super::snapshot(&snapshot, order));
-        let after = first.task.unwrap_or(before);
+        let after = first.task.clone().unwrap_or(before);
         let second = observe(Some(&after), super::snapshot(&snapshot, order));
-        prop_assert_eq!(second.events, vec![]);
+        prop_assert!(
+            second.events.is_empty(),
+            "first {:?}, then {:?}, of {}",
+            super::briefs(&first),
+            super::briefs(&second),
+            super::brief(&StreamResponse::Task(snapshot)),
+        );
     }
 
     #[test]
