@@ -5,14 +5,12 @@
 
 use crate::a2a::{Message, Role, Task};
 
-/// Whether two messages are the same one: by id, or where neither has one, by who says what.
+/// Whether two messages are the same one: by speaker (some agents answer under the id of the request) and id, or where
+/// neither has an id, by speaker and content.
 pub(super) fn same(a: &Message, b: &Message) -> bool {
-    a.message_id == b.message_id && (!a.message_id.is_empty() || same_content(a, b))
-}
-
-/// Whether two messages say the same.
-pub(super) fn same_content(a: &Message, b: &Message) -> bool {
-    a.role == b.role && a.parts == b.parts
+    a.role == b.role
+        && a.message_id == b.message_id
+        && (!a.message_id.is_empty() || a.parts == b.parts)
 }
 
 /// Whether the history holds this message. Without an id a message may rightly be said twice ("Thinking"), so only the
@@ -81,8 +79,8 @@ pub(super) fn merge<'a>(
             merged.earlier.extend(gap.drain(..).map(|m| (anchor, m)));
             next = anchor + 1;
             found[anchor] = true;
-        } else if let Some(out_of_order) = (0..next)
-            .find(|&at| !found[at] && message.message_id.is_empty() && same(known[at], message))
+        } else if let Some(out_of_order) =
+            (0..next).find(|&at| !found[at] && same(known[at], message))
         {
             found[out_of_order] = true;
         } else if !said_before(known[..next].iter().chain(&gap).copied(), message) {
@@ -112,7 +110,7 @@ fn said_before<'a>(
     if message.message_id.is_empty() {
         earlier
             .rfind(|known| known.role == message.role)
-            .is_some_and(|known| same_content(known, message))
+            .is_some_and(|known| same(known, message))
     } else {
         earlier.any(|known| is_again(known, message))
     }
@@ -120,6 +118,5 @@ fn said_before<'a>(
 
 /// Requesters reuse ids, so only what says the same is a user's message again.
 fn is_again(known: &Message, message: &Message) -> bool {
-    known.message_id == message.message_id
-        && (message.role != Role::User || same_content(known, message))
+    same(known, message) && (message.role != Role::User || known.parts == message.parts)
 }

@@ -104,7 +104,7 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
     match current
         .history
         .iter()
-        .rposition(|known| known.message_id == message.message_id)
+        .rposition(|known| messages::same(known, message))
     {
         None => false,
         // A worker that writes its message into the history first, and into the status then, is not late.
