@@ -192,6 +192,10 @@ pub fn reconcile_final(
     };
     if let Some(read) = snapshot {
         let mut read = snapshot::tidy(read);
+        // Words about another end were not said on the way to this one.
+        if read.status.state.is_terminal() && read.status.state != status.state {
+            read.status.message = None;
+        }
         snapshot::adopt_ids(current, &mut read);
         plan.take_content(&read, Standing::Authoritative, status.message.as_ref());
     }
