@@ -28,6 +28,11 @@ mod v0_2;
 mod v0_3;
 mod v1_0;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 /// A protocol version, by `Major.Minor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
@@ -258,7 +263,7 @@ impl Dialect {
             }
             _ => match self.open(object)?.0 {
                 StreamResponse::Task(task) => Ok(Answer::Task(task)),
-                StreamResponse::Message(message) if operation == Operation::SendMessage => {
+                StreamResponse::Message(message) if operation.sends() => {
                     Ok(Answer::Message(message))
                 }
                 _ => Err(Fault::new("", "is no task")),
