@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
 use super::error::Error;
+use crate::telemetry::event::CallShed;
 use crate::wire::Body;
 
 /// Makes [`Admit`] services that share one limit.
@@ -69,7 +70,7 @@ where
                 },
             },
             Err(_) => {
-                metrics::counter!(crate::telemetry::names::SHED_TOTAL).increment(1);
+                CallShed.emit();
                 ResponseFuture { kind: Kind::Shed }
             }
         }

@@ -2,9 +2,12 @@
 //! cursor, and know nothing of sources or workers.
 
 pub mod block;
+pub mod dispatch;
 pub mod long_poll;
 mod policy;
 pub mod render;
+pub mod retry;
 pub mod sse;
+pub mod webhook;
 
 pub use policy::{DeliveryPolicy, Policy};

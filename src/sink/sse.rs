@@ -59,7 +59,7 @@ impl EventStream {
             let next = tokio::select! {
                 biased;
                 next = self.follow.next() => next,
-                () = after(self.keep_alive) => return Some((KEEP_ALIVE, false)),
+                () = after(self.keep_alive) => return Some((KEEP_ALIVE.clone(), false)),
                 () = until(ends_at) => return None,
                 () = self.closing.cancelled() => return None,
             };

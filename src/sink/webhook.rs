@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
-pub use config::{InvalidConfig, open_config, seal_config, validate};
+pub use config::{InvalidConfig, validate};
 pub use sign::{InvalidKey, SigningKey};
 
 use super::retry::{AttemptResult, Unprepared, retry_after};
@@ -149,9 +149,9 @@ impl Webhooks {
             .into_iter()
             .find(|registration| registration.id == delivery.config_id)
             .ok_or(Unprepared::Gone)?;
-        let config = open_config(&self.sealer, &registration).map_err(|_| Unprepared::Unseal)?;
+        let config = crate::store::push::open(&self.sealer, &registration).map_err(|_| Unprepared::Unseal)?;
         let target = Target::of(&config).map_err(|_| Unprepared::Config)?;
-        let dialect = dialect(&registration.dialect).ok_or(Unprepared::Encode)?;
+        let dialect = Dialect::from_name(&registration.dialect).ok_or(Unprepared::Encode)?;
         Ok(Opened {
             record,
             target,
@@ -235,13 +235,6 @@ impl Webhooks {
 }
 
 /// The dialect that the store knows by this name.
-fn dialect(name: &str) -> Option<Dialect> {
-    [Version::V1_0, Version::V0_3, Version::V0_2]
-        .map(Dialect::jsonrpc)
-        .into_iter()
-        .find(|dialect| dialect.name() == name)
-}
-
 /// `{epoch}_{digest of the task's key}_{number}`, with an `s` behind the number of a snapshot: that and the event of
 /// the same number say different things, and a receiver that gets both must not take one for the other. No part is in
 /// the hands of a requester or worker and none has a full stop, which the signature scheme asks for.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Sources, Upstream, id_map};
 use crate::a2a::request::{Answer, GetTaskRequest};
-use crate::a2a::{Request, StreamResponse, Task};
+use crate::a2a::{Operation, Request, StreamResponse, Task};
 use crate::hub::Observed;
 use crate::store::{StoreError, TaskRecord};
 use crate::task::Seq;
+use crate::telemetry::event::WorkerCalled;
 use crate::worker::{Ability, CallContext, CallError};
 
 /// How long the one read at the end of a task may take. The end waits for it, and so does whoever waits for the end: a
@@ -130,12 +133,16 @@ impl Sources {
             id,
             ..GetTaskRequest::default()
         });
-        metrics::counter!(
-            crate::telemetry::names::POLLS_TOTAL,
-            "route" => upstream.route.to_string()
-        )
-        .increment(1);
+        let began = Instant::now();
         let answer = upstream.worker.call(&request, context, timeout).await;
+        WorkerCalled {
+            route: &upstream.route,
+            operation: Operation::GetTask.name(),
+            outcome: answer.as_ref().map_or_else(CallError::name, |_| "ok"),
+            duration: began.elapsed(),
+            poll: true,
+        }
+        .emit();
         match answer {
             Ok(reply) => match reply.value {
                 Answer::Task(mut task) => {

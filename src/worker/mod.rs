@@ -92,6 +92,14 @@ pub struct Known {
     asked_at: Instant,
 }
 
+impl Known {
+    /// How long ago the card was asked for.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.asked_at.elapsed()
+    }
+}
+
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")

@@ -123,6 +123,21 @@ const A2A_JSON: &str = "application/a2a+json";
 const JSON: &str = "application/json";
 
 impl Dialect {
+    /// Every dialect, newest first.
+    pub const ALL: [Dialect; 3] = [
+        Dialect::jsonrpc(Version::V1_0),
+        Dialect::jsonrpc(Version::V0_3),
+        Dialect::jsonrpc(Version::V0_2),
+    ];
+
+    /// Reads what [`Dialect::name`] gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Dialect> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.name() == name)
+    }
+
     /// Whether the version has this operation in this binding. Encoding one that it has not gives the name and
     /// form that workers use which have it all the same.
     #[must_use]

@@ -111,13 +111,8 @@ impl World {
         config: &PushConfig,
     ) -> PushRegistration {
         let key = key(task);
-        PushRegistration {
-            config: webhook::seal_config(&self.sealer, &key, id, config).unwrap(),
-            key,
-            id: id.to_owned(),
-            dialect: dialect.to_owned(),
-            created_at: (self.clock)(),
-        }
+        let dialect = Dialect::from_name(dialect).expect("a dialect");
+        crate::store::push::seal(&self.sealer, &key, id, dialect, config, (self.clock)()).unwrap()
     }
 
     /// A push config with just an address.

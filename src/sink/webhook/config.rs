@@ -4,15 +4,11 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret, SecretSlice};
 use url::Url;
 
 use super::NOTIFICATION_TOKEN;
 use crate::a2a::PushConfig;
 use crate::net::guard::{AddressPolicy, Refused};
-use crate::store::seal::{SealError, Sealer};
-use crate::store::{PushRegistration, Sealed};
-use crate::task::TaskKey;
 
 /// The longest address: room for long signed queries, and nothing that a server would refuse anyway.
 const MAX_URL_BYTES: usize = 4096;
@@ -56,45 +52,6 @@ pub fn validate(config: &PushConfig, policy: &AddressPolicy) -> Result<(), Inval
     let target = Target::of(config)?;
     policy.check_url(&target.url)?;
     Ok(())
-}
-
-/// Seals a config for the store: bound to its task and id, so that one row's config is of no use in another.
-///
-/// # Errors
-/// The sealer's own.
-pub fn seal_config(
-    sealer: &Sealer,
-    key: &TaskKey,
-    id: &str,
-    config: &PushConfig,
-) -> Result<Sealed, SealError> {
-    let plain = serde_json::to_vec(config).map_err(|_| SealError::Failed)?;
-    sealer.seal(&bound_to(key, id), SecretSlice::from(plain).expose_secret())
-}
-
-/// Opens what [`seal_config`] has sealed.
-///
-/// # Errors
-/// If it was sealed with another key, for another row, or is damaged.
-pub fn open_config(
-    sealer: &Sealer,
-    registration: &PushRegistration,
-) -> Result<PushConfig, SealError> {
-    let plain = sealer.open(
-        &bound_to(&registration.key, &registration.id),
-        &registration.config,
-    )?;
-    serde_json::from_slice(plain.expose_secret()).map_err(|_| SealError::Unknown)
-}
-
-fn bound_to(key: &TaskKey, id: &str) -> Vec<u8> {
-    let mut bound = b"push-config".to_vec();
-    for part in [&*key.route, &*key.tenant, &*key.id, id] {
-        // With lengths, or parts that are joined differently would look alike.
-        bound.extend((part.len() as u64).to_be_bytes());
-        bound.extend(part.as_bytes());
-    }
-    bound
 }
 
 /// Where to post, and the headers that come from the config. No `Debug`: it is made of secrets.

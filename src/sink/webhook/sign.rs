@@ -49,10 +49,18 @@ impl SigningKey {
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
         let encoded = text.trim().strip_prefix(PREFIX).ok_or(InvalidKey::Prefix)?;
         let key = LENIENT.decode(encoded).map_err(|_| InvalidKey::Base64)?;
+        Self::from_bytes(&key)
+    }
+
+    /// From the key's own bytes.
+    ///
+    /// # Errors
+    /// [`InvalidKey::Length`].
+    pub fn from_bytes(key: &[u8]) -> Result<Self, InvalidKey> {
         if !KEY_BYTES.contains(&key.len()) {
             return Err(InvalidKey::Length { bytes: key.len() });
         }
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 }
 
