@@ -85,6 +85,9 @@ pub fn take(object: &mut Object, name: &str, alias: &str) -> Option<Value> {
 }
 
 /// Takes a string.
+///
+/// # Errors
+/// When it has another form.
 pub fn string(object: &mut Object, name: &str, alias: &str) -> Result<Option<String>, Fault> {
     match take(object, name, alias) {
         None => Ok(None),
@@ -93,7 +96,18 @@ pub fn string(object: &mut Object, name: &str, alias: &str) -> Result<Option<Str
     }
 }
 
+/// Takes an identifier: an empty one is an absent one, as ProtoJSON has it.
+///
+/// # Errors
+/// When it is no string.
+pub fn id(object: &mut Object, name: &str, alias: &str) -> Result<Option<String>, Fault> {
+    Ok(string(object, name, alias)?.filter(|id| !id.is_empty()))
+}
+
 /// Takes a boolean.
+///
+/// # Errors
+/// When it has another form.
 pub fn boolean(object: &mut Object, name: &str, alias: &str) -> Result<Option<bool>, Fault> {
     match take(object, name, alias) {
         None => Ok(None),
@@ -103,6 +117,9 @@ pub fn boolean(object: &mut Object, name: &str, alias: &str) -> Result<Option<bo
 }
 
 /// Takes a whole number of at least 0; ProtoJSON also writes it as a string or as `1.0`.
+///
+/// # Errors
+/// When it has another form or does not fit.
 pub fn count(object: &mut Object, name: &str, alias: &str) -> Result<Option<u32>, Fault> {
     let Some(value) = take(object, name, alias) else {
         return Ok(None);
@@ -124,6 +141,9 @@ pub fn count(object: &mut Object, name: &str, alias: &str) -> Result<Option<u32>
 }
 
 /// Takes a free-form object.
+///
+/// # Errors
+/// When it has another form.
 pub fn object(object: &mut Object, name: &str, alias: &str) -> Result<Option<Object>, Fault> {
     match take(object, name, alias) {
         None => Ok(None),
@@ -133,6 +153,9 @@ pub fn object(object: &mut Object, name: &str, alias: &str) -> Result<Option<Obj
 }
 
 /// Takes a list of strings.
+///
+/// # Errors
+/// When it has another form.
 pub fn strings(object: &mut Object, name: &str, alias: &str) -> Result<Vec<String>, Fault> {
     list(object, name, alias, |value| match value {
         Value::String(text) => Ok(text),
@@ -141,6 +164,9 @@ pub fn strings(object: &mut Object, name: &str, alias: &str) -> Result<Vec<Strin
 }
 
 /// Takes an object of the model.
+///
+/// # Errors
+/// When it has another form.
 pub fn model<T: Model>(object: &mut Object, name: &str, alias: &str) -> Result<Option<T>, Fault> {
     take(object, name, alias)
         .map(|value| T::from_value(value).map_err(|fault| fault.within(name)))
@@ -148,6 +174,9 @@ pub fn model<T: Model>(object: &mut Object, name: &str, alias: &str) -> Result<O
 }
 
 /// Takes a list of objects of the model.
+///
+/// # Errors
+/// When it has another form.
 pub fn models<T: Model>(object: &mut Object, name: &str, alias: &str) -> Result<Vec<T>, Fault> {
     list(object, name, alias, T::from_value)
 }

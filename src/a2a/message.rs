@@ -155,8 +155,8 @@ impl Model for Message {
     fn from_object(mut object: Object) -> Result<Self, Fault> {
         Ok(Self {
             message_id: fields::string(&mut object, "messageId", "message_id")?.unwrap_or_default(),
-            context_id: fields::string(&mut object, "contextId", "context_id")?,
-            task_id: fields::string(&mut object, "taskId", "task_id")?,
+            context_id: fields::id(&mut object, "contextId", "context_id")?,
+            task_id: fields::id(&mut object, "taskId", "task_id")?,
             role: match fields::take(&mut object, "role", "") {
                 None => Role::Unspecified,
                 Some(value) => Role::from_value(&value)

@@ -61,6 +61,15 @@ impl Operation {
         }
     }
 
+    /// Whether it sends a message, so that the answer may be a task or a message.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(
+            self,
+            Operation::SendMessage | Operation::SendStreamingMessage
+        )
+    }
+
     /// Whether the answer is a stream.
     #[must_use]
     pub fn streams(self) -> bool {

@@ -64,10 +64,10 @@ fields::deserialize_models!(PushConfig, AuthenticationInfo);
 impl Model for PushConfig {
     fn from_object(mut object: Object) -> Result<Self, Fault> {
         Ok(Self {
-            id: fields::string(&mut object, "id", "")?,
+            id: fields::id(&mut object, "id", "")?,
             task_id: fields::string(&mut object, "taskId", "task_id")?.unwrap_or_default(),
             url: fields::string(&mut object, "url", "")?.unwrap_or_default(),
-            token: fields::string(&mut object, "token", "")?,
+            token: fields::id(&mut object, "token", "")?,
             authentication: fields::model(&mut object, "authentication", "")?,
             extra: object,
         })

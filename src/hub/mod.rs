@@ -6,6 +6,7 @@
 
 mod follow;
 mod live;
+pub mod retention;
 
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};

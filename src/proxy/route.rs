@@ -8,8 +8,7 @@ use http::request::Parts;
 
 use crate::a2a::Dialect;
 use crate::sink;
-use crate::source::{self, Mode};
-use crate::worker::Worker;
+use crate::source::{Mode, Upstream};
 
 /// One route.
 #[derive(Debug)]
@@ -20,8 +19,8 @@ pub struct Route {
     pub prefix: String,
     /// The host that it answers for; any if none.
     pub host: Option<String>,
-    /// The worker behind it.
-    pub worker: Arc<Worker>,
+    /// The worker behind it, and how it is watched.
+    pub upstream: Arc<Upstream>,
     /// The public base address with the prefix, without a slash at the end; where none is set, it is taken from each
     /// request's `Host`.
     pub public_url: Option<String>,
@@ -37,8 +36,6 @@ pub struct Route {
     pub strict_card: bool,
     /// Header names, lower case, that say who a requester is, beside `authorization` and `cookie`.
     pub identity_headers: Vec<http::HeaderName>,
-    /// The sources' policy.
-    pub source: Arc<source::Policy>,
     /// The sinks' policy.
     pub sink: sink::Policy,
 }

@@ -4,6 +4,8 @@
 //! whichever way works, replaces one way by another when it fails, and stops at the end. There is one supervisor per
 //! task, however many requesters watch it. Sources write into the hub and know nothing of sinks.
 
+mod adopt;
+mod merge;
 mod open;
 mod policy;
 mod poll;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,9 +83,13 @@ struct Inner {
     sealer: Arc<Sealer>,
     running: DashMap<TaskKey, Running>,
     early: DashMap<[u8; 32], Early>,
+    reading: DashMap<TaskKey, Reading>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
+
+/// When the last reading of a task on a requester's behalf began; locked while one is under way.
+type Reading = Arc<tokio::sync::Mutex<Option<tokio::time::Instant>>>;
 
 /// A supervisor at work.
 struct Running {
@@ -107,6 +114,7 @@ impl Sources {
                 sealer,
                 running: DashMap::new(),
                 early: DashMap::new(),
+                reading: DashMap::new(),
                 tracker: TaskTracker::new(),
                 stop: CancellationToken::new(),
             }),
@@ -208,7 +216,7 @@ impl Sources {
                     })
                     .ok()
             })
-            .map(|bytes| CallContext::from_bytes(&bytes))
+            .map(|bytes| CallContext::from_bytes(bytes.expose_secret()))
             .unwrap_or_default()
     }
 }

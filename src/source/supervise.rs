@@ -10,23 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::open::{Pending, status_now};
 use super::poll::{Schedule, jittered};
-use super::{Mode, Running, Sources, Upstream, id_map};
-use crate::a2a::request::{Answer, GetTaskRequest, TaskRequest};
+use super::{Mode, Running, Sources, Upstream};
+use crate::a2a::request::{Answer, TaskRequest};
 use crate::a2a::{
     Message, Part, PartContent, Request, Role, StreamResponse, Task, TaskState, TaskStatus,
     TaskStatusUpdateEvent,
 };
-use crate::hub::{Demand, Observed};
+use crate::hub::Demand;
 use crate::store::{StoreError, TaskRecord};
-use crate::task::{Seq, TaskKey};
-use crate::worker::{Ability, CallError, EventStream, Opened};
+use crate::task::TaskKey;
+use crate::worker::{CallError, EventStream, Opened};
 
 /// The wait after a failure of the store, before the source is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
-
-/// How long the one read at the end of a task may take. The end waits for it, and so does whoever waits for the end: a
-/// worker that does not answer is told from its stream alone.
-const LAST_READ: Duration = Duration::from_secs(5);
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
@@ -134,143 +130,6 @@ impl Sources {
             not_found: 0,
         };
         watch.run(start).await;
-    }
-
-    /// Merges what a source saw, in the worker's ids, into the log; publishes an end after the task was read once more,
-    /// unless `whole` says that the observation is the whole task.
-    pub(super) async fn merge(
-        &self,
-        record: &TaskRecord,
-        upstream: &Arc<Upstream>,
-        mut event: StreamResponse,
-        since: Option<Seq>,
-        whole: bool,
-    ) -> Result<Observed, StoreError> {
-        let key = &record.key;
-        let record = self.learn_ids(record, &event).await?;
-        id_map(&record).map_event(&mut event);
-        let mut observed = self.hub().observe(key, event.clone(), since).await?;
-        if observed.needs_snapshot {
-            observed = match self.read(&record, upstream, LAST_READ).await {
-                Ok((task, since)) => return self.hub().observe_whole(key, task, Some(since)).await,
-                // Whoever cannot be asked is believed in the order in which it speaks.
-                Err(_) => self.hub().observe(key, event, Some(observed.last_seq)).await?,
-            };
-        }
-        if let Some(end) = observed.end.take() {
-            let snapshot = if whole {
-                None
-            } else {
-                self.read(&record, upstream, LAST_READ)
-                    .await
-                    .ok()
-                    .map(|(task, _)| task)
-            };
-            observed.state = end
-                .status()
-                .map_or(observed.state, |status| status.state);
-            self.hub().end(key, end, snapshot).await?;
-        }
-        Ok(observed)
-    }
-
-    /// Notes the worker's ids when they are first seen in a task that the sidecar announced itself.
-    async fn learn_ids(
-        &self,
-        record: &TaskRecord,
-        event: &StreamResponse,
-    ) -> Result<TaskRecord, StoreError> {
-        let record = self
-            .hub()
-            .record(&record.key)
-            .await?
-            .ok_or(StoreError::NotFound)?;
-        if record.link.task_id.is_some() {
-            return Ok(record);
-        }
-        let (task_id, context_id) = match event {
-            StreamResponse::Task(task) => (&task.id, &task.context_id),
-            StreamResponse::StatusUpdate(update) => (&update.task_id, &update.context_id),
-            StreamResponse::ArtifactUpdate(update) => (&update.task_id, &update.context_id),
-            StreamResponse::Message(_) => return Ok(record),
-        };
-        if task_id.is_empty() {
-            return Ok(record);
-        }
-        self.hub()
-            .relink(&record.key, |link| {
-                link.task_id = Some(task_id.clone());
-                if !context_id.is_empty() {
-                    link.context_id = Some(context_id.clone());
-                }
-            })
-            .await?;
-        self.hub()
-            .record(&record.key)
-            .await?
-            .ok_or(StoreError::NotFound)
-    }
-
-    /// Reads the task from the worker with the credentials kept for it; gives it in the requester's ids, and the log's
-    /// newest event when the reading began.
-    async fn read(
-        &self,
-        record: &TaskRecord,
-        upstream: &Arc<Upstream>,
-        timeout: Duration,
-    ) -> Result<(Task, Seq), CallError> {
-        let context = self.context_of(record, upstream);
-        self.read_as(record, upstream, &context, timeout).await
-    }
-
-    /// As a requester's own call: with its credentials, so that the worker decides whether it may see the task.
-    ///
-    /// # Errors
-    /// See [`CallError`].
-    pub async fn read_as(
-        &self,
-        record: &TaskRecord,
-        upstream: &Arc<Upstream>,
-        context: &crate::worker::CallContext,
-        timeout: Duration,
-    ) -> Result<(Task, Seq), CallError> {
-        let Some(id) = record.link.task_id.clone() else {
-            return Err(CallError::BadAnswer(
-                "the worker has not named the task yet".to_owned(),
-            ));
-        };
-        let since = self
-            .hub()
-            .record(&record.key)
-            .await
-            .ok()
-            .flatten()
-            .map_or(record.last_seq, |record| record.last_seq);
-        let request = Request::GetTask(GetTaskRequest {
-            id,
-            ..GetTaskRequest::default()
-        });
-        metrics::counter!(
-            crate::telemetry::names::POLLS_TOTAL,
-            "route" => upstream.route.to_string()
-        )
-        .increment(1);
-        let answer = upstream.worker.call(&request, context, timeout).await;
-        match answer {
-            Ok(reply) => match reply.value {
-                Answer::Task(mut task) => {
-                    id_map(record).map_task(&mut task);
-                    Ok((task, since))
-                }
-                _ => Err(CallError::BadAnswer("GetTask brought no task".to_owned())),
-            },
-            Err(error) => {
-                if error.is_refused_operation() {
-                    upstream.worker.learn(Ability::Get, false);
-                }
-                Err(error)
-            }
-        }
     }
 }
 
@@ -516,7 +375,7 @@ impl Watch {
             }
             Ok(Opened::Answer(_)) => {
                 self.broken_streams += 1;
-                self.after_trouble(&CallError::BadAnswer("no task and no stream".to_owned()))
+                self.after_trouble(CallError::BadAnswer("no task and no stream".to_owned()))
                     .await
             }
             Err(error) => {
@@ -525,7 +384,7 @@ impl Watch {
                 if matches!(error, CallError::Rpc(_)) && self.can_read(record) {
                     return Left::For(Way::Poll);
                 }
-                self.after_trouble(&error).await
+                self.after_trouble(error).await
             }
         }
     }
@@ -551,9 +410,14 @@ impl Watch {
                         match self.look(record).await {
                             Ok(state) if state.is_terminal() => return Left::Done,
                             Ok(_) => self.failing_since = None,
-                            Err(error) => if let Left::Done = self.after_trouble(&error).await {
-                                return Left::Done;
-                            },
+                            Err(Look::Worker(error)) => {
+                                if let Left::Done = self.after_trouble(error).await {
+                                    return Left::Done;
+                                }
+                            }
+                            Err(Look::Store(error)) => {
+                                return self.store_failed(&error, Way::Push).await;
+                            }
                         }
                     }
                 }
@@ -622,7 +486,7 @@ impl Watch {
     async fn choose(&mut self, record: &TaskRecord) -> Left {
         let known = match self.upstream.worker.known().await {
             Ok(known) => known,
-            Err(error) => return self.after_trouble(&error).await,
+            Err(error) => return self.after_trouble(error).await,
         };
         let can = self.upstream.worker.abilities(&known);
         let named = record.link.task_id.is_some();
@@ -658,7 +522,7 @@ impl Watch {
             }
             Some(Mode::Poll) => Left::For(Way::Poll),
             Some(Mode::Blocking) | None => {
-                self.after_trouble(&CallError::BadAnswer(
+                self.after_trouble(CallError::BadAnswer(
                     "the worker offers no way to learn of the task any more".to_owned(),
                 ))
                 .await
@@ -723,11 +587,7 @@ impl Watch {
     }
 
     /// As [`Watch::trouble`], with a wait before the next choice.
-    async fn after_trouble(&mut self, error: impl Into<Look>) -> Left {
-        let error = match error.into() {
-            Look::Worker(error) => error,
-            Look::Store(error) => return self.store_failed(&error, Way::Choose).await,
-        };
+    async fn after_trouble(&mut self, error: CallError) -> Left {
         if self.trouble(&error).await {
             return Left::Done;
         }
@@ -817,34 +677,6 @@ impl Watch {
 enum Look {
     Worker(CallError),
     Store(StoreError),
-}
-
-/// Only for [`Watch::after_trouble`], which takes either.
-impl From<&Look> for Look {
-    fn from(look: &Look) -> Self {
-        match look {
-            Look::Worker(error) => error.into(),
-            Look::Store(error) => Look::Store(StoreError::Unavailable(error.to_string())),
-        }
-    }
-}
-
-impl From<&CallError> for Look {
-    fn from(error: &CallError) -> Self {
-        Look::Worker(match error {
-            CallError::Http {
-                status,
-                headers,
-                body,
-            } => CallError::Http {
-                status: *status,
-                headers: headers.clone(),
-                body: body.clone(),
-            },
-            CallError::Rpc(error) => CallError::Rpc(error.clone()),
-            other => CallError::BadAnswer(other.to_string()),
-        })
-    }
 }
 
 /// An error as a requester may read it: the worker's own words, never addresses or causes below.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Sources, Upstream};
 use crate::a2a::StreamResponse;
-use crate::a2a::dialect::webhook::decode_webhook;
+use crate::a2a::dialect::decode_webhook;
 use crate::store::{StoreError, TaskRecord};
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@
 pub mod conformance;
 pub mod error;
 pub mod memory;
+pub mod push;
 pub mod seal;
 pub mod sqlite;
 

@@ -5,31 +5,18 @@
 
 use crate::a2a::{Message, Role, Task};
 
-/// Whether two messages are the same one: by id where both have one, else by who says what.
+/// Whether two messages are the same one: by speaker (some agents answer under the id of the request) and id, or where
+/// neither has an id, by speaker and content.
 pub(super) fn same(a: &Message, b: &Message) -> bool {
-    if a.message_id.is_empty() || b.message_id.is_empty() {
-        same_content(a, b)
-    } else {
-        a.message_id == b.message_id
-    }
-}
-
-/// Whether two messages say the same.
-pub(super) fn same_content(a: &Message, b: &Message) -> bool {
-    a.role == b.role && a.parts == b.parts
+    a.role == b.role
+        && a.message_id == b.message_id
+        && (!a.message_id.is_empty() || a.parts == b.parts)
 }
 
 /// Whether the history holds this message. Without an id a message may rightly be said twice ("Thinking"), so only the
 /// speaker's latest is compared then.
 pub(super) fn is_recorded(history: &[Message], message: &Message) -> bool {
-    if message.message_id.is_empty() {
-        history
-            .iter()
-            .rfind(|known| known.role == message.role)
-            .is_some_and(|known| same_content(known, message))
-    } else {
-        history.iter().any(|known| is_again(known, message))
-    }
+    said_before(history.iter(), message)
 }
 
 /// Whether the task holds this message, in its history or its status.
@@ -84,15 +71,19 @@ pub(super) fn merge<'a>(
     let mut merged = Merged::default();
     let mut gap: Vec<&'a Message> = Vec::new();
     let mut next = 0;
-    let mut anchored = false;
+    let mut found = vec![false; known.len()];
     for &message in reported {
         let ahead = known[next..].iter().position(|k| same(k, message));
         if let Some(offset) = ahead {
             let anchor = next + offset;
             merged.earlier.extend(gap.drain(..).map(|m| (anchor, m)));
             next = anchor + 1;
-            anchored = true;
-        } else if !said_before(&known[..next], message) && !said_before(&gap, message) {
+            found[anchor] = true;
+        } else if let Some(out_of_order) =
+            (0..next).find(|&at| !found[at] && same(known[at], message))
+        {
+            found[out_of_order] = true;
+        } else if !said_before(known[..next].iter().chain(&gap).copied(), message) {
             gap.push(message);
         }
     }
@@ -103,7 +94,7 @@ pub(super) fn merge<'a>(
     };
     if newest {
         merged.newer = gap;
-    } else if anchored {
+    } else if next > 0 {
         merged.earlier.extend(gap.into_iter().map(|m| (next, m)));
     } else {
         merged.misplaced = !gap.is_empty();
@@ -111,13 +102,21 @@ pub(super) fn merge<'a>(
     merged
 }
 
-/// Whether a message that has an earlier counterpart is that one again. Without an id it is a new one that says the same.
-fn said_before(earlier: &[&Message], message: &Message) -> bool {
-    !message.message_id.is_empty() && earlier.iter().any(|known| is_again(known, message))
+/// Whether a message that has an earlier counterpart is that one again. Without an id only what the speaker said last is.
+fn said_before<'a>(
+    mut earlier: impl DoubleEndedIterator<Item = &'a Message>,
+    message: &Message,
+) -> bool {
+    if message.message_id.is_empty() {
+        earlier
+            .rfind(|known| known.role == message.role)
+            .is_some_and(|known| same(known, message))
+    } else {
+        earlier.any(|known| is_again(known, message))
+    }
 }
 
 /// Requesters reuse ids, so only what says the same is a user's message again.
 fn is_again(known: &Message, message: &Message) -> bool {
-    known.message_id == message.message_id
-        && (message.role != Role::User || same_content(known, message))
+    same(known, message) && (message.role != Role::User || known.parts == message.parts)
 }

@@ -192,6 +192,10 @@ pub fn reconcile_final(
     };
     if let Some(read) = snapshot {
         let mut read = snapshot::tidy(read);
+        // Words about another end were not said on the way to this one.
+        if read.status.state.is_terminal() && read.status.state != status.state {
+            read.status.message = None;
+        }
         snapshot::adopt_ids(current, &mut read);
         plan.take_content(&read, Standing::Authoritative, status.message.as_ref());
     }
@@ -312,15 +316,14 @@ fn observe_status(current: &Task, update: TaskStatusUpdateEvent, order: Order) -
     }
 }
 
-/// Whether a status event says anything that the state does not. A stream in order repeats nothing, so metadata (which
-/// may be progress) and a time of its own make it one.
+/// Whether a status event says anything that the state does not. Unlike a snapshot it was sent because something
+/// happened, if only the time or that nothing is said any more; and a stream in order repeats nothing, so there metadata
+/// (which may be progress) makes it news.
 fn is_news(current: &Task, update: &TaskStatusUpdateEvent, order: Order) -> bool {
     let (old, new) = (&current.status, &update.status);
     snapshot::status_is_news(current, new)
-        || (new.message.is_none()
-            && old.message.is_none()
-            && new.timestamp.is_some()
-            && new.timestamp != old.timestamp)
+        || old.message.is_some() != new.message.is_some()
+        || (new.message.is_none() && new.timestamp.is_some() && new.timestamp != old.timestamp)
         || (order == Order::Latest
             && (update.metadata.is_some() || !update.extra.is_empty() || new.extra != old.extra))
 }

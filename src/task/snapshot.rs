@@ -57,7 +57,12 @@ pub(super) fn standing(
         _ => false,
     };
     if now.state == status.state && same_message {
-        return Standing::Same;
+        // More may be known under the same status.
+        return if unknown_after(current, history, Unanchored::NewestIfComplete, |_| true) {
+            Standing::Newer
+        } else {
+            Standing::Same
+        };
     }
     if let Some(message) = &now.message
         && !same_message
@@ -79,7 +84,9 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
     if status.state == TaskState::Submitted
         && now.state != TaskState::Submitted
         && !now.state.is_interrupted()
-        && !(order == Order::Latest && begins_a_turn(current, history))
+        && !unknown_after(current, history, Unanchored::Newest, |role| {
+            role == Role::User
+        })
     {
         return true;
     }
@@ -97,7 +104,7 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
     match current
         .history
         .iter()
-        .rposition(|known| known.message_id == message.message_id)
+        .rposition(|known| messages::same(known, message))
     {
         None => false,
         // A worker that writes its message into the history first, and into the status then, is not late.
@@ -110,14 +117,19 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
     }
 }
 
-/// Whether the history holds a requester's message after all that is known.
-fn begins_a_turn(current: &Task, history: &[Message]) -> bool {
+/// Whether the history holds messages after those that are known, and of whom.
+fn unknown_after(
+    current: &Task,
+    history: &[Message],
+    unanchored: Unanchored,
+    of: impl Fn(Role) -> bool,
+) -> bool {
     let known = messages::timeline(current);
     let reported: Vec<&Message> = history.iter().collect();
-    messages::merge(&known, &reported, Unanchored::NewestIfComplete)
+    messages::merge(&known, &reported, unanchored)
         .newer
         .iter()
-        .any(|message| message.role == Role::User)
+        .any(|message| of(message.role))
 }
 
 /// Whether the task is as it was announced: in its first turn, nothing done, nothing said.
@@ -276,15 +288,14 @@ impl Plan {
 
     /// All that is new in a snapshot.
     pub(super) fn take_snapshot(&mut self, snapshot: &Task, standing: Standing) {
-        let news = matches!(standing, Standing::Authoritative | Standing::Newer)
-            && (snapshot.status.state.is_terminal()
-                || status_is_news(&self.task, &snapshot.status));
-        let own = snapshot.status.message.as_ref().filter(|_| news);
+        let status = &snapshot.status;
+        let newer = matches!(standing, Standing::Authoritative | Standing::Newer);
+        let differed = newer && status_is_news(&self.task, status);
+        let own = status.message.as_ref().filter(|_| differed);
         self.take_content(snapshot, standing, own);
-        if news
-            && (snapshot.status.state.is_terminal() || status_is_news(&self.task, &snapshot.status))
-        {
-            self.push_status(snapshot.status.clone());
+        // Messages told on the way have changed the state meanwhile; a status's own message is not told again for that.
+        if newer && (differed || status.message.is_none()) && status_is_news(&self.task, status) {
+            self.push_status(status.clone());
         }
     }
 
@@ -341,9 +352,13 @@ impl Plan {
         for (at, message) in earlier.into_iter().rev() {
             head.history.insert(at.min(head.history.len()), message);
         }
+        // Who waits says nothing: with the status still the same, these were said before it.
+        let waits = self.task.status.state.is_interrupted()
+            && self.task.status.state == snapshot.status.state
+            && !status_is_news(&self.task, &snapshot.status);
         let first_agent = newer
             .iter()
-            .position(|message| message.role == Role::Agent)
+            .position(|message| message.role == Role::Agent && !waits)
             .unwrap_or(newer.len());
         let rest = newer.split_off(first_agent);
         if !newer.is_empty() {

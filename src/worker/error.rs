@@ -46,11 +46,27 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub(super) fn from_client(error: TransportError) -> Self {
+    /// From the client's error.
+    #[must_use]
+    pub fn from_client(error: TransportError) -> Self {
         if error.is_connect() {
             CallError::Unreachable(error)
         } else {
             CallError::Broken(Box::new(error))
+        }
+    }
+
+    /// A name of a closed set, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            CallError::Unreachable(_) => "unreachable",
+            CallError::Broken(_) => "broken",
+            CallError::Timeout { .. } => "timeout",
+            CallError::Http { .. } => "status",
+            CallError::Rpc(_) => "error",
+            CallError::BadAnswer(_) => "bad_answer",
+            CallError::NoCard(_) => "no_card",
         }
     }
 

@@ -92,6 +92,14 @@ pub struct Known {
     asked_at: Instant,
 }
 
+impl Known {
+    /// How long ago the card was asked for.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.asked_at.elapsed()
+    }
+}
+
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
@@ -300,7 +308,7 @@ impl Worker {
         let endpoint = address
             .map_or_else(
                 || as_uri(&self.target.base),
-                |address| as_uri(&reachable(&self.target.base, &address)),
+                |address| as_uri(&reachable(&self.target.base, &Url::parse(&address).ok()?)),
             )
             .ok_or_else(|| CallError::NoCard("the interface's address is not usable".to_owned()))?;
         Ok(Known {

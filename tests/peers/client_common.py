@@ -16,7 +16,7 @@ import urllib.request
 from contextlib import aclosing
 
 # Cells under way at once in one process: enough to overlap the silent scenarios, few enough for a 2-core machine.
-CONCURRENCY = 16
+CONCURRENCY = 8
 # Between two polls of a polling requester (seconds).
 POLL_INTERVAL = 0.2
 
@@ -71,7 +71,13 @@ class Webhooks:
         return f"{self.base}/hook/{name}"
 
     async def until(self, name: str, reached) -> None:
-        while not any(item["via"] == "webhook" and reached(item["body"]) for item in self._heard[name]):
+        """Waits for such a webhook; fails at the first that the SDK's types refuse, as an application would."""
+        while True:
+            hooks = [item for item in self._heard[name] if item["via"] == "webhook"]
+            if any("problem" in hook for hook in hooks):
+                raise RuntimeError("a webhook's body is not what this protocol version sends")
+            if any(reached(hook["body"]) for hook in hooks):
+                return
             self._news[name].clear()
             await self._news[name].wait()
 
@@ -96,7 +102,8 @@ class Webhooks:
                 item["body"] = self._parse(json.loads(body))
             except Exception as error:  # noqa: BLE001 - whatever the SDK's types raise is the finding
                 item["body"] = {}
-                item["problem"] = f"{type(error).__name__}: {error}; body {body[:500]!r}"
+                said = str(error).splitlines()[:1]
+                item["problem"] = f"{type(error).__name__}: {said}; body {body[:300]!r}"
             self._heard[name].append(item)
             self._news[name].set()
         await send({"type": "http.response.start", "status": status, "headers": []})

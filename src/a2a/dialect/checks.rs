@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::a2a::fields::{self, Fault, Model as _};
-use crate::a2a::request::GetTaskRequest;
+use crate::a2a::request::{GetTaskRequest, SendMessageRequest};
 use crate::a2a::{Object, PushConfig};
 
 const REQUIRED: &str = "is required";
@@ -60,15 +60,19 @@ pub(super) fn message(params: &Object, rules: &Rules) -> Result<(), Fault> {
     }
 }
 
-/// A member that must be a string and not empty.
-pub(super) fn string(value: &Value, name: &str) -> Result<(), Fault> {
-    match value {
-        Value::Null => Ok(()),
-        Value::Object(object) => text(object.get(name), name),
-        _ => Err(Fault::new("", "must be an object")),
+/// A webhook inside a send must have a URL; `path` is its name in the version.
+pub(super) fn inline_config(send: &SendMessageRequest, path: &str) -> Result<(), Fault> {
+    let config = send
+        .configuration
+        .as_ref()
+        .and_then(|configuration| configuration.task_push_notification_config.as_ref());
+    match config {
+        Some(config) if config.url.is_empty() => Err(Fault::new(path, REQUIRED)),
+        _ => Ok(()),
     }
 }
 
+/// A string that must be there and not be empty.
 fn text(value: Option<&Value>, path: &str) -> Result<(), Fault> {
     match value {
         None | Some(Value::Null) => Err(Fault::new(path, REQUIRED)),

@@ -35,6 +35,25 @@ struct Envelope<'a> {
     params: Option<&'a RawValue>,
 }
 
+/// The id of a call whose envelope is otherwise wrong, so that the error can still name it; `None` where there is
+/// none to be read.
+#[must_use]
+pub fn id_of(body: &[u8]) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct OnlyId<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let envelope: OnlyId<'_> = serde_json::from_slice(body).ok()?;
+    envelope.id.filter(|id| is_id(id))
+}
+
+/// JSON-RPC allows strings and numbers.
+fn is_id(id: &RawValue) -> bool {
+    id.get()
+        .starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'))
+}
+
 /// Opens the envelope of a call.
 ///
 /// # Errors
@@ -58,8 +77,7 @@ pub fn decode_call(body: &[u8]) -> Result<Call<'_>, A2aError> {
             "The member jsonrpc must be \"2.0\"",
         ));
     }
-    let id = envelope.id.filter(|id| id.get() != "null");
-    if id.is_some_and(|id| id.get().starts_with(['{', '[', 't', 'f'])) {
+    if envelope.id.is_some_and(|id| !is_id(id)) {
         return Err(A2aError::new(
             ErrorKind::InvalidRequest,
             "The member id must be a string or a number",
@@ -72,7 +90,7 @@ pub fn decode_call(body: &[u8]) -> Result<Call<'_>, A2aError> {
         ));
     };
     Ok(Call {
-        id,
+        id: envelope.id,
         method,
         params: envelope
             .params
@@ -276,7 +294,7 @@ pub(super) fn reason(kind: ErrorKind) -> Option<&'static str> {
 }
 
 /// Reads an error object: by its reason, else by its code. The 0.x SDKs report several errors of the protocol as
-/// internal ones or as bad parameters; those are told by [`SDK_TEXTS`].
+/// internal ones or as bad parameters; those are told by their texts.
 #[must_use]
 pub fn decode_error(dialect: Dialect, error: &Value) -> A2aError {
     let message = error.get("message").and_then(Value::as_str);
@@ -346,3 +364,6 @@ fn sdk_kind(code: i64, message: &str) -> Option<ErrorKind> {
 fn bytes(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_| Bytes::new(), Bytes::from)
 }
+
+#[cfg(test)]
+mod tests;

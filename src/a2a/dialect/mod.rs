@@ -28,6 +28,11 @@ mod v0_2;
 mod v0_3;
 mod v1_0;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 /// A protocol version, by `Major.Minor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
@@ -118,6 +123,21 @@ const A2A_JSON: &str = "application/a2a+json";
 const JSON: &str = "application/json";
 
 impl Dialect {
+    /// Every dialect, newest first.
+    pub const ALL: [Dialect; 3] = [
+        Dialect::jsonrpc(Version::V1_0),
+        Dialect::jsonrpc(Version::V0_3),
+        Dialect::jsonrpc(Version::V0_2),
+    ];
+
+    /// Reads what [`Dialect::name`] gives.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Dialect> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.name() == name)
+    }
+
     /// Whether the version has this operation in this binding. Encoding one that it has not gives the name and
     /// form that workers use which have it all the same.
     #[must_use]
@@ -258,7 +278,7 @@ impl Dialect {
             }
             _ => match self.open(object)?.0 {
                 StreamResponse::Task(task) => Ok(Answer::Task(task)),
-                StreamResponse::Message(message) if operation == Operation::SendMessage => {
+                StreamResponse::Message(message) if operation.sends() => {
                     Ok(Answer::Message(message))
                 }
                 _ => Err(Fault::new("", "is no task")),

@@ -1,5 +1,5 @@
 //! A2A 0.2 and 0.3 in JSON: their common shapes, by translation to and from the canonical (1.0) JSON in place.
-//! What only one of them has is in [`super::v0_2`] and [`super::v0_3`].
+//! What only one of them has is in `v0_2.rs` and `v0_3.rs`.
 //!
 //! # What the other side has no place for
 //!
@@ -92,23 +92,19 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
     Ok(match operation {
         Operation::SendMessage | Operation::SendStreamingMessage => {
             checks::message(&params, &checks::V0)?;
-            if let Some(Value::Object(configuration)) = params.get("configuration") {
-                if let Some(config) = configuration.get("pushNotificationConfig") {
-                    checks::string(config, "url")
-                        .map_err(|fault| fault.within("configuration.pushNotificationConfig"))?;
-                }
-                if !matches!(
-                    configuration.get("blocking"),
-                    None | Some(Value::Null | Value::Bool(_))
-                ) {
-                    return Err(Fault::new(
-                        "configuration.blocking",
-                        "must be true or false",
-                    ));
-                }
+            let blocking = params
+                .get("configuration")
+                .and_then(|configuration| configuration.get("blocking"));
+            if !matches!(blocking, None | Some(Value::Null | Value::Bool(_))) {
+                return Err(Fault::new(
+                    "configuration.blocking",
+                    "must be true or false",
+                ));
             }
             up::send(&mut params);
-            super::send_request(operation, Model::from_object(params)?)
+            let send = Model::from_object(params)?;
+            checks::inline_config(&send, "configuration.pushNotificationConfig.url")?;
+            super::send_request(operation, send)
         }
         Operation::GetTask => Request::GetTask(checks::get_task(params)?),
         Operation::ListTasks => Request::ListTasks(params),

@@ -42,14 +42,9 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
     Ok(match operation {
         Operation::SendMessage | Operation::SendStreamingMessage => {
             checks::message(&params, &checks::V1_0)?;
-            if let Some(config) = params
-                .get("configuration")
-                .and_then(|configuration| configuration.get("taskPushNotificationConfig"))
-            {
-                checks::string(config, "url")
-                    .map_err(|fault| fault.within("configuration.taskPushNotificationConfig"))?;
-            }
-            super::send_request(operation, Model::from_object(params)?)
+            let send = Model::from_object(params)?;
+            checks::inline_config(&send, "configuration.taskPushNotificationConfig.url")?;
+            super::send_request(operation, send)
         }
         Operation::GetTask => Request::GetTask(checks::get_task(params)?),
         Operation::ListTasks => Request::ListTasks(params),
@@ -85,7 +80,7 @@ pub(super) fn encode_answer(operation: Operation, answer: &Answer) -> Value {
         Answer::Task(task) => {
             let mut value = json(task);
             normalize_times(&mut value);
-            if operation == Operation::SendMessage {
+            if operation.sends() {
                 json!({ "task": value })
             } else {
                 value
@@ -117,7 +112,8 @@ pub(super) fn encode_answer(operation: Operation, answer: &Answer) -> Value {
 
 /// Reads an object of this shape. One that says its `kind` is written the 0.x way, whatever its wrapper promised.
 pub(super) fn read(shape: Shape, mut object: Object, form: Form) -> Result<StreamResponse, Fault> {
-    if form == Form::Kind || object.contains_key("kind") {
+    let says_kind = object.get("kind").and_then(Value::as_str) == Some(shape.kind());
+    if form == Form::Kind || says_kind {
         v0::up::shape(shape, &mut object);
     }
     shape.read(object)
@@ -172,7 +168,7 @@ pub(super) fn error_data(error: &A2aError) -> Option<Value> {
     };
     let mut data = Vec::with_capacity(details.len() + 1);
     if let Some(reason) = reason
-        && !details.iter().any(|detail| is_error_info(detail))
+        && !details.iter().any(is_error_info)
     {
         data.push(json!({ "@type": ERROR_INFO, "reason": reason, "domain": ERROR_DOMAIN }));
     }

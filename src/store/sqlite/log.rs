@@ -2,8 +2,7 @@
 //!
 //! A task's snapshot is not rewritten by every append: a task that grows by small pieces to a mebibyte would write
 //! that mebibyte thousands of times. It is rewritten once the events after it weigh as much as it does, so a task
-//! writes about twice its events in all; a reader folds the events that the snapshot lacks. Events that set the task
-//! as a whole or end it bring the snapshot up to date.
+//! writes about twice its events in all; a reader folds the events that the snapshot lacks, which weigh less than it.
 
 use std::sync::Arc;
 
@@ -57,34 +56,22 @@ fn decode<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// An event as it is written.
-pub(super) struct Encoded {
-    json: String,
-    /// Whether it sets the task as a whole.
-    whole: bool,
+/// Events as they are written.
+pub(super) fn encode_events(events: &[Arc<StreamResponse>]) -> Result<Vec<String>, StoreError> {
+    events
+        .iter()
+        .map(|event| encode("event", &**event))
+        .collect()
 }
 
-pub(super) fn encode_events(events: &[Arc<StreamResponse>]) -> Result<Vec<Encoded>, StoreError> {
-    let one = |event: &Arc<StreamResponse>| {
-        Ok(Encoded {
-            json: encode("event", &**event)?,
-            whole: matches!(
-                **event,
-                StreamResponse::Task(_) | StreamResponse::Message(_)
-            ),
-        })
-    };
-    events.iter().map(one).collect()
-}
-
-pub(super) fn weight(events: &[Encoded]) -> usize {
-    events.iter().map(|event| event.json.len()).sum()
+pub(super) fn weight(events: &[String]) -> usize {
+    events.iter().map(String::len).sum()
 }
 
 pub(super) fn create(
     conn: &Connection,
     record: &TaskRecord,
-    events: &[Encoded],
+    events: &[String],
     push: &[PushRegistration],
 ) -> Result<(), StoreError> {
     let (key, link, now) = (&record.key, &record.link, record.updated_at);
@@ -136,7 +123,7 @@ pub(super) fn create(
 pub(super) struct Append<'a> {
     pub(super) key: &'a TaskKey,
     pub(super) expect: Seq,
-    pub(super) events: &'a [Encoded],
+    pub(super) events: &'a [String],
     pub(super) task: &'a Task,
     pub(super) link: Option<&'a WorkerLink>,
     pub(super) now: Millis,
@@ -169,8 +156,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
         let over = append.task.status.state.is_terminal();
         let new_last = last.saturating_add(count(events.len()));
         let tail = tail_bytes.saturating_add(count(weight(events)));
-        let whole = over || events.iter().any(|event| event.whole);
-        let (snapshot_seq, snapshot_bytes, tail_bytes) = if whole || tail >= snapshot_bytes {
+        let (snapshot_seq, snapshot_bytes, tail_bytes) = if tail >= snapshot_bytes {
             let json = encode("task", append.task)?;
             conn.prepare_cached("UPDATE snapshots SET json = ?2 WHERE task = ?1")?
                 .execute(params![task, json])?;
@@ -229,7 +215,7 @@ fn extend(
     conn: &Connection,
     task: Rowid,
     last: i64,
-    events: &[Encoded],
+    events: &[String],
     now: Millis,
 ) -> Result<(), StoreError> {
     let configs = if events.is_empty() {
@@ -241,7 +227,7 @@ fn extend(
         "INSERT INTO events (task, seq, observed_at, json) VALUES (?1, ?2, ?3, ?4)",
     )?;
     for (seq, event) in (last.saturating_add(1)..).zip(events) {
-        insert.execute(params![task, seq, now, event.json])?;
+        insert.execute(params![task, seq, now, event])?;
         for config in &configs {
             ledger::enqueue(conn, task, config, seq, ledger::EVENT, now)?;
         }
@@ -505,10 +491,17 @@ pub(super) fn trim(conn: &Connection, key: &TaskKey, keep_from: Seq) -> Result<(
         .optional()?
         .ok_or(StoreError::NotFound)?;
     let keep_from = int(keep_from.0).min(last.saturating_add(1)).max(first);
-    if keep_from > snapshot_seq.saturating_add(1) {
-        // The snapshot needs the events that are about to go.
+    // The snapshot may need the events that are about to go.
+    let whole = if keep_from > snapshot_seq.saturating_add(1) {
         let record = self::task(conn, key)?.ok_or(StoreError::NotFound)?;
-        let json = encode("task", &*record.task)?;
+        Some(encode("task", &*record.task)?)
+    } else {
+        None
+    };
+    // Removing comes first: on a full disk the snapshot finds its room where the events were.
+    conn.prepare_cached("DELETE FROM events WHERE task = ?1 AND seq < ?2")?
+        .execute(params![task, keep_from])?;
+    if let Some(json) = whole {
         conn.prepare_cached("UPDATE snapshots SET json = ?2 WHERE task = ?1")?
             .execute(params![task, json])?;
         conn.prepare_cached(
@@ -516,8 +509,6 @@ pub(super) fn trim(conn: &Connection, key: &TaskKey, keep_from: Seq) -> Result<(
         )?
         .execute(params![task, last, count(json.len())])?;
     }
-    conn.prepare_cached("DELETE FROM events WHERE task = ?1 AND seq < ?2")?
-        .execute(params![task, keep_from])?;
     conn.prepare_cached("UPDATE tasks SET first_seq = ?2 WHERE task = ?1")?
         .execute(params![task, keep_from])?;
     Ok(())

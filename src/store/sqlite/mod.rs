@@ -81,7 +81,7 @@ struct Queues {
 pub struct SqliteStore {
     queues: Mutex<Option<Arc<Queues>>>,
     waiting: Waiting,
-    threads: Mutex<Vec<JoinHandle<Result<(), StoreError>>>>,
+    writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -107,18 +107,18 @@ impl SqliteStore {
         let (writes, write_jobs) = sync_channel(options.max_queue.max(1));
         let (reads, read_jobs) = sync_channel(options.max_queue.max(1));
         let read_jobs = Arc::new(Mutex::new(read_jobs));
-        let mut threads = Vec::new();
+        let mut readers = Vec::new();
         for _ in 0..READERS {
             let conn = schema::reader(path).map_err(failed)?;
             let jobs = read_jobs.clone();
-            threads.push(spawn("store-read", move || read_all(&conn, &jobs)).map_err(failed)?);
+            readers.push(spawn("store-read", move || read_all(&conn, &jobs)).map_err(failed)?);
         }
-        let write = move || writer::run(conn, &write_jobs, lock);
-        threads.push(spawn("store-write", write).map_err(failed)?);
+        let write = move || writer::run(conn, &write_jobs, readers, lock);
+        let writer = spawn("store-write", write).map_err(failed)?;
         Ok(SqliteStore {
             queues: Mutex::new(Some(Arc::new(Queues { writes, reads }))),
             waiting: Waiting::default(),
-            threads: Mutex::new(threads),
+            writer: Mutex::new(Some(writer)),
         })
     }
 
@@ -130,17 +130,15 @@ impl SqliteStore {
     /// Whatever the last checkpoint met. Nothing acknowledged is lost by that: the next start finds it in the log.
     pub async fn close(&self) -> Result<(), StoreError> {
         drop(lock(&self.queues).take());
-        let threads = std::mem::take(&mut *lock(&self.threads));
-        let join = move || {
-            threads.into_iter().try_for_each(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(stopped("a thread of the store panicked")))
-            })
+        let Some(writer) = lock(&self.writer).take() else {
+            return Ok(());
         };
-        tokio::task::spawn_blocking(join)
-            .await
-            .unwrap_or_else(|_| Err(stopped("the runtime is shutting down")))
+        let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+        match joined {
+            Ok(Ok(closed)) => closed,
+            Ok(Err(_)) => Err(stopped("the store's writing thread panicked")),
+            Err(_) => Err(stopped("the runtime is shutting down")),
+        }
     }
 
     fn queues(&self) -> Result<Arc<Queues>, StoreError> {
@@ -190,10 +188,10 @@ fn stopped(why: &str) -> StoreError {
     StoreError::Unavailable(why.to_owned())
 }
 
-fn spawn(
+fn spawn<T: Send + 'static>(
     name: &str,
-    body: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
-) -> Result<JoinHandle<Result<(), StoreError>>, StoreError> {
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StoreError> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
@@ -213,11 +211,11 @@ async fn answered<T, J>(
     }
 }
 
-fn read_all(conn: &Connection, jobs: &Mutex<Receiver<Read>>) -> Result<(), StoreError> {
+fn read_all(conn: &Connection, jobs: &Mutex<Receiver<Read>>) {
     loop {
         // One reader waits in `recv`, the others for the lock: which is the same to whoever sends.
         let next = lock(jobs).recv();
-        let Ok(job) = next else { return Ok(()) };
+        let Ok(job) = next else { return };
         // A record that makes the fold panic must cost its reader one answer, not the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| job(conn)));
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -112,9 +113,13 @@ impl Drop for Weight {
 }
 
 /// The thread's body: until every sender has gone, then a checkpoint. `lock` is let go at the very end.
+///
+/// The readers end by themselves when their senders go, which they do with the writer's. They are waited for, because
+/// only a last connection that may write takes the write-ahead log away.
 pub(super) fn run(
     conn: Connection,
     jobs: &Receiver<Box<dyn Job>>,
+    readers: Vec<JoinHandle<()>>,
     lock: File,
 ) -> Result<(), StoreError> {
     let mut group = Vec::with_capacity(MAX_GROUP);
@@ -126,6 +131,10 @@ pub(super) fn run(
             group.push(next);
         }
         write(&conn, &mut group);
+    }
+    for reader in readers {
+        // One that has panicked has ended as well.
+        let _ = reader.join();
     }
     let checkpoint = conn
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))

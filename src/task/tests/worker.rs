@@ -34,12 +34,20 @@ pub(super) struct Manner {
 }
 
 /// One run: version 0 is the task as it was created.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Run {
     /// The task at each version.
     pub(super) versions: Vec<Task>,
     /// The event that made each version; the task itself where none can.
     pub(super) events: Vec<StreamResponse>,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.events.iter().map(super::brief))
+            .finish()
+    }
 }
 
 impl Run {

@@ -8,7 +8,7 @@ import { SendMessageRequest, StreamResponse, Task, TaskPushNotificationConfig } 
 import { ClientFactory } from '@a2a-js/sdk/client';
 
 // Cells under way at once, and milliseconds between two polls: as in ../client_common.py.
-const CONCURRENCY = 16;
+const CONCURRENCY = 8;
 const POLL_INTERVAL = 200;
 
 const TERMINAL = new Set(['TASK_STATE_COMPLETED', 'TASK_STATE_FAILED', 'TASK_STATE_REJECTED', 'TASK_STATE_CANCELED']);
@@ -57,7 +57,7 @@ const receiver = createServer(async (request, response) => {
       item.body = StreamResponse.toJSON(StreamResponse.fromJSON(JSON.parse(body)));
     } catch (error) {
       item.body = {};
-      item.problem = `${error}; body ${body.slice(0, 500)}`;
+      item.problem = `${error}; body ${body.slice(0, 300)}`;
     }
     hook.heard.push(item);
     hook.news();
@@ -103,7 +103,10 @@ class Cell {
     return { url: `http://127.0.0.1:${receiver.address().port}${path}`, token: `token-${this.name}` };
   }
   async webhook(reached) {
-    while (!this.heard.some(({ via, body }) => via === 'webhook' && reached(body))) {
+    for (;;) {
+      const hooks = this.heard.filter(({ via }) => via === 'webhook');
+      if (hooks.some(({ problem }) => problem)) throw new Error("a webhook's body is not what this version sends");
+      if (hooks.some(({ body }) => reached(body))) return;
       await new Promise((resolve) => (this.news = resolve));
     }
   }

@@ -1,0 +1,361 @@
+//! The accept loop: HTTP/1.1 and HTTP/2 on one socket, bounded in connections, headers and time, and
+//! drained on shutdown.
+//!
+//! It knows nothing of requests: limits on those, and what is answered, are the service's.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::tls::ServerTls;
+use crate::wire::BoxError;
+
+/// First wait after a failed accept. The usual cause is a lack of file descriptors, and without a wait
+/// the loop would spin until one is free.
+const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
+
+/// Longest wait after a failed accept.
+const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// What an HTTP/2 client sends first.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The bounds of a listener.
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    /// Connections served at once, at least 1; more wait in the system's backlog, unaccepted.
+    pub max_connections: usize,
+    /// Longest a client may take for its first byte or for a request's head. It also ends an HTTP/1.1
+    /// connection that was left idle for as long.
+    pub header_read_timeout: Duration,
+    /// Longest a TLS handshake may take.
+    pub tls_handshake_timeout: Duration,
+    /// Largest request head, and most of a body read ahead, in bytes, for HTTP/1.1. At least 8192;
+    /// every connection starts with two buffers of that size and grows only when it needs to.
+    pub http1_max_buf_bytes: usize,
+    /// Most headers in an HTTP/1.1 request.
+    pub http1_max_headers: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_max_streams: u32,
+    /// Largest request head for HTTP/2, in bytes.
+    pub http2_max_header_bytes: u32,
+    /// Most of a response held for one HTTP/2 stream whose client does not read, in bytes.
+    pub http2_max_send_bytes: usize,
+    /// How often an HTTP/2 connection is probed; it is closed when no answer comes for as long again.
+    pub http2_keep_alive: Duration,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            // A stream costs a few tens of KiB, so this is some hundreds of MiB at worst.
+            max_connections: 10_000,
+            header_read_timeout: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
+            // Room for large cookies and tokens; 64 KiB reads also serve bodies well.
+            http1_max_buf_bytes: 64 * 1024,
+            http1_max_headers: 100,
+            http2_max_streams: 200,
+            http2_max_header_bytes: 64 * 1024,
+            http2_max_send_bytes: 64 * 1024,
+            http2_keep_alive: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Who is on the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address, or its last proxy's.
+    pub remote: SocketAddr,
+    /// Our address, if the system tells.
+    pub local: Option<SocketAddr>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// How a listener ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Connections that had not finished when the drain was over and were cut.
+    pub aborted: usize,
+}
+
+/// Serves connections until `shutdown`. Then it closes the socket, asks every connection to finish
+/// (HTTP/1.1: after the running answer; HTTP/2: GOAWAY), waits up to `drain`, and cuts the rest.
+///
+/// `make_service` is called once per connection. Dropping the returned future cuts all connections.
+pub async fn serve<M, S, B>(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    options: ListenOptions,
+    mut make_service: M,
+    shutdown: CancellationToken,
+    drain: Duration,
+) -> Served
+where
+    M: FnMut(Peer) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let permits = Arc::new(Semaphore::new(
+        options.max_connections.clamp(1, Semaphore::MAX_PERMITS),
+    ));
+    let setup = Arc::new(Setup {
+        builder: builder(&options),
+        tls,
+        options,
+    });
+    let mut connections = JoinSet::new();
+    // Connections ask for the end through a token of their own: it stands for "finish", while dropping
+    // the set stands for "stop".
+    let finish = CancellationToken::new();
+
+    let accepting = async {
+        let mut backoff = ACCEPT_BACKOFF_MIN;
+        loop {
+            // The permit first: a connection that cannot be served yet stays in the backlog.
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
+            let (stream, remote) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) if of_one_connection(&error) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, wait_ms = backoff.as_millis(), "cannot accept");
+                    sleep(backoff).await;
+                    backoff = (backoff * 2).min(ACCEPT_BACKOFF_MAX);
+                    continue;
+                }
+            };
+            backoff = ACCEPT_BACKOFF_MIN;
+            // Frees what finished connections left in the set.
+            while connections.try_join_next().is_some() {}
+            // Small frames must go out at once: an event waits for no acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let peer = Peer {
+                remote,
+                local: stream.local_addr().ok(),
+                tls: setup.tls.is_some(),
+            };
+            let service = make_service(peer);
+            let connection = Arc::clone(&setup).connection(stream, service, finish.clone(), permit);
+            connections.spawn(connection);
+        }
+    };
+    shutdown.run_until_cancelled(accepting).await;
+
+    drop(listener);
+    finish.cancel();
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(drain, all).await.is_ok() {
+        return Served { aborted: 0 };
+    }
+    while connections.try_join_next().is_some() {}
+    let aborted = connections.len();
+    connections.shutdown().await;
+    tracing::info!(aborted, "connections cut at the end of the drain");
+    Served { aborted }
+}
+
+/// Whether accepting failed because of the one connection that was to be accepted.
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
+    // hyper panics below this.
+    const MIN_BUF_BYTES: usize = 8192;
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_buf_size(options.http1_max_buf_bytes.max(MIN_BUF_BYTES))
+        .max_headers(options.http1_max_headers);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.http2_max_streams)
+        .max_header_list_size(options.http2_max_header_bytes)
+        .max_send_buf_size(options.http2_max_send_bytes)
+        .keep_alive_interval(options.http2_keep_alive)
+        .keep_alive_timeout(options.http2_keep_alive);
+    builder
+}
+
+/// What all connections of a listener share.
+struct Setup {
+    builder: auto::Builder<TokioExecutor>,
+    tls: Option<ServerTls>,
+    options: ListenOptions,
+}
+
+impl Setup {
+    async fn connection<S, B>(
+        self: Arc<Self>,
+        stream: TcpStream,
+        service: S,
+        finish: CancellationToken,
+        permit: OwnedSemaphorePermit,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let _permit = permit;
+        let Some(tls) = &self.tls else {
+            return self.http(stream, service, finish).await;
+        };
+        let handshake = timeout(
+            self.options.tls_handshake_timeout,
+            tls.acceptor().accept(stream),
+        );
+        match finish.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.http(stream, service, finish).await,
+            Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
+            Some(Err(_)) => tracing::debug!("TLS handshake timed out"),
+            None => {}
+        }
+    }
+
+    async fn http<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
+        let connection = self
+            .builder
+            .serve_connection(io, TowerToHyperService::new(service));
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = finish.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            // Clients hang up and scanners babble: nothing an operator could act on.
+            tracing::debug!(%error, "connection ended with an error");
+        }
+    }
+}
+
+/// Bounds the time until the version of the protocol is known. hyper's own timeout begins only behind
+/// that, so without this a client that sends nothing, or half of HTTP/2's preface, would stay for ever.
+struct FirstBytes<I> {
+    io: I,
+    seen: usize,
+    // `None` once the version is known.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<I> FirstBytes<I> {
+    fn new(io: I, within: Duration) -> Self {
+        Self {
+            io,
+            seen: 0,
+            deadline: Some(Box::pin(sleep(within))),
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for FirstBytes<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let Some(deadline) = &mut this.deadline else {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        };
+        match Pin::new(&mut this.io).poll_read(cx, buf) {
+            Poll::Pending => {
+                ready!(deadline.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Ready(result) => {
+                let fresh = &buf.filled()[before..];
+                let expected = &HTTP2_PREFACE[this.seen..];
+                this.seen += fresh.len();
+                if !expected.starts_with(fresh) || fresh.len() == expected.len() {
+                    this.deadline = None;
+                }
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for FirstBytes<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

@@ -1,0 +1,280 @@
+//! The bridge: answers a call from the log, starts a source, or lets the call pass. The innermost service of the stack
+//! but for the worker itself.
+
+mod card;
+mod pass;
+mod push;
+mod respond;
+mod send;
+mod task;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, Response, StatusCode};
+use http::request::Parts;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::access::{Access, principal};
+use super::call::{A2aCall, Call};
+use super::decide::Situation;
+use super::error::Error;
+use super::route::{Route, Routes};
+use crate::a2a::Request as A2aRequest;
+use crate::a2a::error::ErrorKind;
+use crate::a2a::A2aError;
+use crate::net::guard::AddressPolicy;
+use crate::sink::render::Renderer;
+use crate::source::webhook::ReceiveError;
+use crate::source::{Mode, Sources, Upstream, Want};
+use crate::store::{Principal, TaskRecord};
+use crate::task::TaskKey;
+use crate::wire::{Body, Drainer};
+use crate::worker::{CallContext, Known};
+
+/// A request that has found its route.
+pub struct Routed {
+    /// The request's head.
+    pub parts: Parts,
+    /// What it is.
+    pub call: Call,
+    /// The body, where `call` does not hold it.
+    pub body: Body,
+    /// Its route.
+    pub route: Arc<Route>,
+}
+
+/// What all calls share.
+pub struct Shared {
+    /// The sources, and the hub behind them.
+    pub sources: Sources,
+    /// All routes, for what arrives without one of its own (webhooks name a task).
+    pub routes: Arc<Routes>,
+    /// Who may see what.
+    pub access: Access,
+    /// Where webhooks may go.
+    pub addresses: Arc<AddressPolicy>,
+    /// The most push configs of one task.
+    pub max_push_configs: usize,
+    /// Reads on what requesters have left.
+    pub drainer: Drainer,
+    /// Ends streams cleanly when the sidecar stops.
+    pub closing: CancellationToken,
+    /// Whether the public side speaks TLS, for addresses in cards.
+    pub tls: bool,
+}
+
+/// The bridge.
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+}
+
+impl Bridge {
+    /// A bridge over what all calls share.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Service<Routed> for Bridge {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Routed) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        match request.call {
+            // The pass-through path has its own future, small and without the bridge's state.
+            Call::Other => Box::pin(async move {
+                shared
+                    .pass(request.parts, request.body, &request.route)
+                    .await
+            }),
+            Call::Card { version } => Box::pin(async move {
+                shared
+                    .agent_card(&request.parts, version, &request.route)
+                    .await
+            }),
+            Call::Webhook { token, body } => {
+                Box::pin(async move { shared.receive(&token, &body).await })
+            }
+            Call::A2a(call) => Box::pin(async move {
+                let known = request.route.upstream.worker.known().await?;
+                let asked = Asked {
+                    principal: principal(
+                        &request.route.name,
+                        &request.parts.headers,
+                        &request.route.identity_headers,
+                    ),
+                    renderer: Renderer::new(call.dialect, call.id.clone()),
+                    tenant: tenant_of(&call),
+                    parts: request.parts,
+                    route: request.route,
+                    call,
+                    known,
+                };
+                shared.answer(asked).await
+            }),
+        }
+    }
+}
+
+/// A call of the protocol, with all that is known of it.
+struct Asked {
+    parts: Parts,
+    route: Arc<Route>,
+    call: A2aCall,
+    known: Arc<Known>,
+    principal: Principal,
+    renderer: Renderer,
+    tenant: Arc<str>,
+}
+
+impl Asked {
+    fn key(&self, id: &str) -> TaskKey {
+        TaskKey {
+            route: self.route.name.clone(),
+            tenant: self.tenant.clone(),
+            id: id.into(),
+        }
+    }
+
+    fn context(&self) -> CallContext {
+        CallContext::of_request(&self.parts)
+    }
+
+    fn upstream(&self) -> &Arc<Upstream> {
+        &self.route.upstream
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    fn situation(&self, want: Want, inline_push: bool, kept: bool) -> Situation<'_> {
+        Situation {
+            operation: self.call.operation,
+            want,
+            inline_push,
+            requester: self.call.dialect.version,
+            worker: self.known.dialect.version,
+            can: self.route.upstream.worker.abilities(&self.known),
+            kept,
+            observe: self.route.observe,
+            delivery: self.route.delivery,
+            prefer: &self.route.upstream.policy.prefer,
+        }
+    }
+
+    fn decode(&self) -> Result<A2aRequest, A2aError> {
+        self.call
+            .dialect
+            .decode_request(self.call.operation, &self.call.params)
+    }
+}
+
+/// The tenant that a 1.0 call names (§4.4.6).
+fn tenant_of(call: &A2aCall) -> Arc<str> {
+    if call.dialect.version.is_v0() {
+        return Arc::from("");
+    }
+    crate::wire::probe::find(&call.params, [&["tenant"]])
+        .ok()
+        .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant)))
+        .unwrap_or_else(|| Arc::from(""))
+}
+
+impl Shared {
+    async fn answer(&self, asked: Asked) -> Result<Response<Body>, Error> {
+        let request = asked.decode()?;
+        if request.operation().streams() && !asked.route.offers(Mode::Stream) {
+            return Err(unsupported("Streaming is not offered on this route.").into());
+        }
+        match request {
+            A2aRequest::SendMessage(send) => self.send(asked, send, false).await,
+            A2aRequest::SendStreamingMessage(send) => self.send(asked, send, true).await,
+            A2aRequest::GetTask(get) => self.get_task(asked, get).await,
+            A2aRequest::CancelTask(cancel) => self.cancel_task(asked, cancel).await,
+            A2aRequest::SubscribeToTask(subscribe) => self.subscribe(asked, subscribe).await,
+            A2aRequest::CreatePushConfig(config) => self.create_push(asked, config).await,
+            A2aRequest::GetPushConfig(get) => self.get_push(asked, get).await,
+            A2aRequest::ListPushConfigs(list) => self.list_push(asked, list).await,
+            A2aRequest::DeletePushConfig(delete) => self.delete_push(asked, delete).await,
+            A2aRequest::ListTasks(filter) => self.list_tasks(asked, filter).await,
+            A2aRequest::GetExtendedAgentCard(params) => self.extended_card(asked, params).await,
+        }
+    }
+
+    /// The record of a task that the requester names, if it is kept here and may be seen by it. A requester may know a
+    /// task by the worker's own id (from a list, say) as well as by the sidecar's.
+    async fn record(&self, asked: &Asked, id: &str) -> Result<Option<TaskRecord>, Error> {
+        let hub = self.sources.hub();
+        let record = match hub.record(&asked.key(id)).await? {
+            Some(record) => record,
+            None => {
+                match hub
+                    .store()
+                    .task_by_worker_id(&asked.route.name, &asked.tenant, id)
+                    .await?
+                {
+                    Some(record) => record,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let context = asked.context();
+        if self
+            .access
+            .allows(
+                &self.sources,
+                &asked.route,
+                &record,
+                asked.principal,
+                &context,
+            )
+            .await
+        {
+            Ok(Some(record))
+        } else {
+            // Not found and not allowed look the same (§13.1).
+            Err(A2aError::task_not_found(id).into())
+        }
+    }
+
+    async fn receive(&self, token: &str, body: &[u8]) -> Result<Response<Body>, Error> {
+        let received = self
+            .sources
+            .receive(token, body, |route| {
+                self.routes
+                    .named(route)
+                    .map(|route| route.upstream.clone())
+            })
+            .await;
+        let status = match received {
+            Ok(()) => StatusCode::OK,
+            Err(ReceiveError::Unknown) => StatusCode::NOT_FOUND,
+            Err(ReceiveError::Malformed(what)) => {
+                tracing::debug!(%what, "a worker's webhook cannot be read");
+                StatusCode::BAD_REQUEST
+            }
+            Err(ReceiveError::TooEarly) => StatusCode::SERVICE_UNAVAILABLE,
+            Err(ReceiveError::Store(error)) => return Err(error.into()),
+        };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        Ok(response)
+    }
+}
+
+fn unsupported(message: &str) -> A2aError {
+    A2aError::new(ErrorKind::UnsupportedOperation, message)
+}

@@ -1,0 +1,157 @@
+//! What passes: bytes go to the worker and come back as they are, streamed both ways. A requester that goes away is not
+//! heard of at the worker, and silence is filled where the answer's form allows it.
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Uri;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::{Asked, Shared};
+use crate::a2a::Operation;
+use crate::proxy::error::Error;
+use crate::proxy::route::Route;
+use crate::wire::{Body, KeepAliveSse, collect};
+use crate::worker::{CallError, Worker, is_hop_by_hop};
+
+use super::respond::{Ready, held_open};
+
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+impl Shared {
+    /// Anything that is no call of the protocol: to the same path below the worker's base address.
+    pub(super) async fn pass(
+        &self,
+        parts: Parts,
+        body: Body,
+        route: &Route,
+    ) -> Result<Response<Body>, Error> {
+        let worker = &route.upstream.worker;
+        let path = route.inner_path(parts.uri.path());
+        let uri = match parts.uri.query() {
+            Some(query) => worker.below_base(&format!("{path}?{query}")),
+            None => worker.below_base(path),
+        };
+        let uri = uri.ok_or(Error::NoRoute)?;
+        let response = exchange(worker, parts, body, uri).await?;
+        Ok(self.passing(response, route))
+    }
+
+    /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
+    pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
+        let Asked {
+            parts,
+            route,
+            call,
+            known,
+            ..
+        } = &asked;
+        let endpoint = known.endpoint.clone();
+        let body = Body::full(call.body.clone());
+        if call.operation != Operation::SendMessage {
+            let parts = clone_head(parts);
+            let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
+            return Ok(self.passing(response, route));
+        }
+        // The one call whose answer may take as long as the task: it is read to its end whatever the requester does.
+        let worker = route.upstream.worker.clone();
+        let limit = route.upstream.policy.max_answer_bytes;
+        let keep_alive = route.sink.keep_alive;
+        let head = clone_head(parts);
+        let (answered, answer) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let answer = async {
+                let response = exchange(&worker, head, body, endpoint).await?;
+                let (parts, body) = response.into_parts();
+                let bytes = collect(body, limit)
+                    .await
+                    .map_err(|error| CallError::Broken(Box::new(error)))?;
+                Ok::<_, Error>((parts, bytes))
+            };
+            let _ = answered.send(answer.await);
+        });
+        let answer = async move {
+            let (parts, bytes) = answer.await.map_err(|_| Error::Stopping)??;
+            if !parts.status.is_success() {
+                return Err(Error::Worker(CallError::Http {
+                    status: parts.status,
+                    headers: parts.headers,
+                    body: bytes,
+                }));
+            }
+            let mut headers = parts.headers;
+            headers.remove(CONTENT_LENGTH);
+            Ok(Ready {
+                body: bytes,
+                headers,
+            })
+        };
+        held_open(std::sync::Arc::new(asked), keep_alive, answer).await
+    }
+
+    /// The worker's answer on its way to the requester.
+    fn passing(&self, response: Response<Incoming>, route: &Route) -> Response<Body> {
+        let (mut parts, body) = response.into_parts();
+        strip_hop_by_hop(&mut parts.headers);
+        if !is_event_stream(&parts.headers) {
+            return Response::from_parts(parts, Body::from(body));
+        }
+        let drained = self.drainer.wrap(Body::from(body));
+        let keep_alive = route.sink.keep_alive;
+        let body = if keep_alive.is_zero() {
+            Body::boxed(drained)
+        } else {
+            parts.headers.remove(CONTENT_LENGTH);
+            Body::boxed(KeepAliveSse::new(drained, keep_alive))
+        };
+        Response::from_parts(parts, body)
+    }
+}
+
+async fn exchange(
+    worker: &Worker,
+    mut parts: Parts,
+    body: Body,
+    uri: Uri,
+) -> Result<Response<Incoming>, Error> {
+    strip_hop_by_hop(&mut parts.headers);
+    if let Some(host) = parts.headers.remove(HOST) {
+        parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = parts.headers;
+    worker
+        .client()
+        .request(request)
+        .await
+        .map_err(|error| Error::Worker(CallError::from_client(error)))
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of them: one look at each header, and nothing is allocated.
+    if let Some(named) = headers.remove("connection") {
+        for name in named.to_str().unwrap_or_default().split(',') {
+            headers.remove(name.trim());
+        }
+    }
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value: &HeaderValue| {
+        value.as_bytes().len() >= 17
+            && value.as_bytes()[..17].eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+fn clone_head(parts: &Parts) -> Parts {
+    let mut request = Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.headers_mut() = parts.headers.clone();
+    request.into_parts().0
+}
+

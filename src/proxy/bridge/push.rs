@@ -1,0 +1,166 @@
+//! The four operations on push configs (specification §3.1.7 to §3.1.10).
+
+use http::Response;
+
+use super::respond::Ready;
+use super::{Asked, Shared};
+use crate::a2a::error::ErrorKind;
+use crate::a2a::request::{Answer, PushConfigRequest, TaskRequest};
+use crate::a2a::{A2aError, PushConfig};
+use crate::proxy::decide::{Plan, decide};
+use crate::proxy::error::Error;
+use crate::source::Want;
+use crate::store::{PushRegistration, TaskRecord};
+use crate::wire::Body;
+
+impl Shared {
+    pub(super) async fn create_push(
+        &self,
+        asked: Asked,
+        config: PushConfig,
+    ) -> Result<Response<Body>, Error> {
+        let kept = self.record(&asked, &config.task_id).await?;
+        if kept.is_none() && self.passes_push(&asked) {
+            return self.pass_call(asked).await;
+        }
+        let order = self.push_order(&asked, config)?;
+        let record = match kept {
+            Some(record) => record,
+            None => self.adopt(&asked, &order.config.task_id).await?,
+        };
+        let store = self.sources.hub().store();
+        let others = store
+            .registrations(&record.key)
+            .await?
+            .iter()
+            .filter(|registration| registration.id != order.id)
+            .count();
+        if others >= self.max_push_configs {
+            return Err(A2aError::new(
+                ErrorKind::InvalidParams,
+                format!(
+                    "Task {} has {others} push notification configs, which is as many as are served; delete one first.",
+                    record.key.id
+                ),
+            )
+            .into());
+        }
+        let mut config = order.config.clone();
+        config.task_id = record.key.id.to_string();
+        self.sources
+            .hub()
+            .register(self.sources.seal_push(&record.key, &order)?)
+            .await?;
+        self.sources.ensure(&record, asked.upstream());
+        Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response())
+    }
+
+    pub(super) async fn get_push(
+        &self,
+        asked: Asked,
+        get: PushConfigRequest,
+    ) -> Result<Response<Body>, Error> {
+        let Some(record) = self.kept_for_push(&asked, &get.task_id).await? else {
+            return self.pass_call(asked).await;
+        };
+        let registrations = self
+            .sources
+            .hub()
+            .store()
+            .registrations(&record.key)
+            .await?;
+        let found = registrations
+            .iter()
+            .find(|registration| get.id.as_ref().is_none_or(|id| *id == registration.id));
+        let Some(found) = found else {
+            return Err(no_config(&get).into());
+        };
+        let config = self.opened(&record, found)?;
+        Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response())
+    }
+
+    pub(super) async fn list_push(
+        &self,
+        asked: Asked,
+        list: TaskRequest,
+    ) -> Result<Response<Body>, Error> {
+        let Some(record) = self.kept_for_push(&asked, &list.id).await? else {
+            return self.pass_call(asked).await;
+        };
+        let configs = self
+            .sources
+            .hub()
+            .store()
+            .registrations(&record.key)
+            .await?
+            .iter()
+            .map(|registration| self.opened(&record, registration))
+            .collect::<Result<Vec<_>, _>>()?;
+        let answer = Answer::PushConfigs {
+            configs,
+            next_page_token: None,
+        };
+        Ok(Ready::new(&asked, &answer).into_response())
+    }
+
+    pub(super) async fn delete_push(
+        &self,
+        asked: Asked,
+        delete: PushConfigRequest,
+    ) -> Result<Response<Body>, Error> {
+        let Some(record) = self.kept_for_push(&asked, &delete.task_id).await? else {
+            return self.pass_call(asked).await;
+        };
+        let Some(id) = &delete.id else {
+            return Err(A2aError::new(
+                ErrorKind::InvalidParams,
+                "The id of the push notification config to delete is missing.",
+            )
+            .into());
+        };
+        // Idempotent (§3.1.10): whether there was one makes no difference.
+        self.sources
+            .hub()
+            .store()
+            .unregister(&record.key, id)
+            .await?;
+        Ok(Ready::new(&asked, &Answer::Empty).into_response())
+    }
+
+    /// The task whose configs the sidecar serves; none where the worker serves them and the call passes.
+    async fn kept_for_push(&self, asked: &Asked, id: &str) -> Result<Option<TaskRecord>, Error> {
+        match self.record(asked, id).await? {
+            Some(record) => Ok(Some(record)),
+            None if self.passes_push(asked) => Ok(None),
+            None => self.adopt(asked, id).await.map(Some),
+        }
+    }
+
+    fn passes_push(&self, asked: &Asked) -> bool {
+        decide(&asked.situation(Want::AtOnce, false, false)) == Plan::Pass
+    }
+
+    fn opened(
+        &self,
+        record: &TaskRecord,
+        registration: &PushRegistration,
+    ) -> Result<PushConfig, Error> {
+        let mut config = self.sources.open_push(registration)?;
+        config.id = Some(registration.id.clone());
+        config.task_id = record.key.id.to_string();
+        Ok(config)
+    }
+}
+
+fn no_config(get: &PushConfigRequest) -> A2aError {
+    A2aError::new(
+        ErrorKind::TaskNotFound,
+        match &get.id {
+            Some(id) => format!(
+                "Task {} has no push notification config {id}.",
+                get.task_id
+            ),
+            None => format!("Task {} has no push notification config.", get.task_id),
+        },
+    )
+}

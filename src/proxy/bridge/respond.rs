@@ -1,0 +1,140 @@
+//! Answers on their way out: whole, held open with white space, or streamed.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::{HeaderMap, Response};
+
+use super::Asked;
+use crate::a2a::request::Answer;
+use crate::a2a::Task;
+use crate::proxy::error::Error;
+use crate::sink::render::EventId;
+use crate::store::TaskRecord;
+use crate::task::fold::trim_history;
+use crate::wire::{Body, BoxError, KeepAliveJson};
+
+/// Extensions that are active, by the name of 1.0 and of 0.3.
+const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
+const EXTENSIONS_V0: HeaderName = HeaderName::from_static("x-a2a-extensions");
+
+/// An answer that is ready.
+pub(super) struct Ready {
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+impl Ready {
+    pub(super) fn new(asked: &Asked, answer: &Answer) -> Self {
+        Self {
+            body: asked.renderer.answer(asked.call.operation, answer),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Names the extensions that the worker says are active, as the requester's version names that header.
+    pub(super) fn with_extensions(
+        mut self,
+        asked: &Asked,
+        extensions: Option<HeaderValue>,
+    ) -> Self {
+        add_extensions(&mut self.headers, asked, extensions);
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.body));
+        *response.headers_mut() = self.headers;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+pub(super) fn add_extensions(
+    headers: &mut HeaderMap,
+    asked: &Asked,
+    extensions: Option<HeaderValue>,
+) {
+    if let Some(extensions) = extensions {
+        let name = if asked.call.dialect.version.is_v0() {
+            EXTENSIONS_V0
+        } else {
+            EXTENSIONS
+        };
+        headers.insert(name, extensions);
+    }
+}
+
+/// The task as the requester asked for it, with a validator by which it can wait for the next change.
+pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u32>) -> Ready {
+    let mut task = Task::clone(&record.task);
+    trim_history(&mut task, history_length);
+    let mut ready = Ready::new(asked, &Answer::Task(task));
+    let at = EventId {
+        epoch: record.epoch,
+        seq: record.last_seq,
+    };
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{at}\"")) {
+        ready.headers.insert(ETAG, value);
+    }
+    ready
+}
+
+/// Answers when `answer` is ready. Until `keep_alive` the status is still open; after that the answer's head goes out,
+/// and a space from time to time, which may stand before any JSON text: so that clients and middleboxes that give up on
+/// silence wait (the Python SDKs do after 5 s).
+pub(super) async fn held_open<F>(
+    asked: Arc<Asked>,
+    keep_alive: Duration,
+    answer: F,
+) -> Result<Response<Body>, Error>
+where
+    F: Future<Output = Result<Ready, Error>> + Send + 'static,
+{
+    if keep_alive.is_zero() {
+        return answer.await.map(Ready::into_response);
+    }
+    let mut answer = Box::pin(answer);
+    if let Ok(ready) = tokio::time::timeout(keep_alive, pin!(&mut answer)).await {
+        return ready.map(Ready::into_response);
+    }
+    let body = async move {
+        Ok::<_, BoxError>(match answer.await {
+            Ok(ready) => ready.body,
+            // The head has said 200, which is what JSON-RPC says with most errors anyway.
+            Err(error) => error.to_rpc_body(&asked.renderer),
+        })
+    };
+    // One space at once: a whole interval of silence has gone by already.
+    let first = futures_util::stream::once(async { Ok::<_, BoxError>(Bytes::from_static(b" ")) });
+    let rest = http_body_util::BodyDataStream::new(KeepAliveJson::new(Box::pin(body), keep_alive));
+    let mut response = Response::new(Body::from_stream(futures_util::StreamExt::chain(
+        first,
+        futures_util::TryStreamExt::map_err(rest, BoxError::from),
+    )));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // A proxy that waits for the end of the answer would undo it all.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// An event stream's head.
+pub(super) fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+

@@ -1,0 +1,309 @@
+//! SendMessage and SendStreamingMessage.
+
+use std::sync::Arc;
+
+use http::Response;
+use uuid::Uuid;
+
+use super::respond::{self, Ready, add_extensions, event_stream, held_open};
+use super::{Asked, Shared, unsupported};
+use crate::a2a::error::ErrorKind;
+use crate::a2a::request::Answer;
+use crate::a2a::{
+    A2aError, PushConfig, SendMessageRequest, StreamResponse, Task, TaskState, TaskStatus,
+};
+use crate::proxy::decide::{Plan, decide};
+use crate::proxy::error::Error;
+use crate::sink::{block, sse};
+use crate::source::{First, Mode, PushOrder, Turn, Want};
+use crate::store::{StoreError, TaskRecord};
+use crate::task::{Seq, TaskKey};
+use crate::wire::Body;
+
+impl Shared {
+    pub(super) async fn send(
+        &self,
+        asked: Asked,
+        mut send: SendMessageRequest,
+        streaming: bool,
+    ) -> Result<Response<Body>, Error> {
+        let configuration = send.configuration.get_or_insert_default();
+        let history_length = configuration.history_length;
+        let want = match (streaming, configuration.return_immediately) {
+            (true, _) => Want::Stream,
+            (false, Some(true)) => Want::AtOnce,
+            (false, Some(false) | None) => Want::Wait,
+        };
+        let push = configuration.task_push_notification_config.take();
+        let existing = match send.message.task_id.as_deref().filter(|id| !id.is_empty()) {
+            Some(id) => self.record(&asked, id).await?,
+            None => None,
+        };
+        let plan = decide(&asked.situation(want, push.is_some(), existing.is_some()));
+        let ways = match plan {
+            Plan::Send(ways) => ways,
+            Plan::Pass | Plan::Translate | Plan::Log | Plan::Unsupported => {
+                return self.pass_call(asked).await;
+            }
+        };
+        if let Some(record) = &existing {
+            continues(record)?;
+        }
+        let push = match push {
+            Some(config) => vec![self.push_order(&asked, config)?],
+            None => Vec::new(),
+        };
+        self.map_references(&asked, &mut send).await?;
+        let context = asked.context();
+        let turn = Turn {
+            upstream: asked.upstream().clone(),
+            tenant: asked.tenant.clone(),
+            owner: asked.principal,
+            later: context.for_later(&asked.route.identity_headers),
+            context,
+            request: send,
+            want,
+            ways,
+            push,
+            existing,
+        };
+        match want {
+            Want::Wait => self.send_and_wait(asked, turn, history_length).await,
+            Want::AtOnce => self.send_at_once(asked, turn, history_length).await,
+            Want::Stream => self.send_and_stream(asked, turn).await,
+        }
+    }
+
+    async fn send_and_wait(
+        &self,
+        asked: Asked,
+        turn: Turn,
+        history_length: Option<u32>,
+    ) -> Result<Response<Body>, Error> {
+        let sources = self.sources.clone();
+        let policy = asked.route.sink.clone();
+        let asked = Arc::new(asked);
+        let waiting = Arc::clone(&asked);
+        let blocking_max = policy.blocking_max;
+        let answer = async move {
+            let (key, before, extensions) = match sources.begin(turn).await? {
+                First::Message {
+                    message,
+                    extensions,
+                } => {
+                    return Ok(Ready::new(&waiting, &Answer::Message(*message))
+                        .with_extensions(&waiting, extensions));
+                }
+                First::Task {
+                    key,
+                    before,
+                    extensions,
+                } => (key, before, extensions),
+            };
+            if let Some(mut follow) = sources.hub().follow(&key, before).await? {
+                let outcome = block::outcome(&mut follow);
+                if blocking_max.is_zero() {
+                    outcome.await?;
+                } else if let Ok(outcome) = tokio::time::timeout(blocking_max, outcome).await {
+                    // Past the bound the task is answered as it stands, which the specification allows.
+                    outcome?;
+                }
+            }
+            let record = kept(&sources, &key).await?;
+            Ok(respond::task(&waiting, &record, history_length)
+                .with_extensions(&waiting, extensions))
+        };
+        held_open(asked, policy.keep_alive, answer).await
+    }
+
+    async fn send_at_once(
+        &self,
+        asked: Asked,
+        turn: Turn,
+        history_length: Option<u32>,
+    ) -> Result<Response<Body>, Error> {
+        let (ready, extensions) = match self.sources.begin(turn).await? {
+            First::Message {
+                message,
+                extensions,
+            } => (Ready::new(&asked, &Answer::Message(*message)), extensions),
+            First::Task {
+                key, extensions, ..
+            } => {
+                let record = kept(&self.sources, &key).await?;
+                (
+                    respond::task(&asked, &record, history_length),
+                    extensions,
+                )
+            }
+        };
+        Ok(ready.with_extensions(&asked, extensions).into_response())
+    }
+
+    async fn send_and_stream(&self, asked: Asked, turn: Turn) -> Result<Response<Body>, Error> {
+        let begun = turn.existing.clone();
+        let (body, extensions) = match self.sources.begin(turn).await? {
+            First::Message {
+                message,
+                extensions,
+            } => {
+                let frame = asked
+                    .renderer
+                    .loose_frame(None, &StreamResponse::Message(*message));
+                (Body::full(frame), extensions)
+            }
+            First::Task {
+                key,
+                before,
+                extensions,
+            } => {
+                let record = kept(&self.sources, &key).await?;
+                // A new task's log begins with the task; a turn of an older one with the task as the turn found it.
+                let first = if before == Seq(0) {
+                    None
+                } else {
+                    let task = begun.map_or_else(
+                        || Task::clone(&record.task),
+                        |begun| as_the_turn_found_it(&begun.task),
+                    );
+                    Some(asked.renderer.loose_frame(
+                        Some((record.epoch, before)),
+                        &StreamResponse::Task(task),
+                    ))
+                };
+                let body = self.stream(&asked, &record, before, first, true).await?;
+                (body, extensions)
+            }
+        };
+        let mut response = event_stream(body);
+        add_extensions(response.headers_mut(), &asked, extensions);
+        Ok(response)
+    }
+
+    /// The task's events after `after`, after a frame that begins the stream.
+    pub(super) async fn stream(
+        &self,
+        asked: &Asked,
+        record: &TaskRecord,
+        after: Seq,
+        first: Option<bytes::Bytes>,
+        of_send: bool,
+    ) -> Result<Body, Error> {
+        let follow = self
+            .sources
+            .hub()
+            .follow(&record.key, after)
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        let policy = &asked.route.sink;
+        Ok(Body::from_stream(
+            sse::EventStream {
+                first,
+                follow,
+                epoch: record.epoch,
+                renderer: asked.renderer.clone(),
+                ends_at_interrupt: of_send || asked.call.dialect.version.is_v0(),
+                keep_alive: policy.keep_alive,
+                max_life: policy.stream_max_life,
+                closing: self.closing.clone(),
+            }
+            .frames(),
+        ))
+    }
+
+    /// A webhook that a requester asks for, checked and with an id.
+    pub(super) fn push_order(
+        &self,
+        asked: &Asked,
+        mut config: PushConfig,
+    ) -> Result<PushOrder, Error> {
+        if !asked.route.offers(Mode::Push) {
+            return Err(A2aError::new(
+                ErrorKind::PushNotificationNotSupported,
+                "Push notifications are not offered on this route.",
+            )
+            .into());
+        }
+        crate::sink::webhook::validate(&config, &self.addresses).map_err(|error| {
+            A2aError::new(
+                ErrorKind::InvalidParams,
+                format!("The push notification config cannot be served: {error}"),
+            )
+        })?;
+        let id = config
+            .id
+            .take()
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| Uuid::new_v4().to_string());
+        config.id = Some(id.clone());
+        Ok(PushOrder {
+            id,
+            dialect: asked.call.dialect,
+            config,
+        })
+    }
+
+    /// Ids of other tasks and of the context, from the requester's to the worker's, where the sidecar gave them.
+    async fn map_references(
+        &self,
+        asked: &Asked,
+        send: &mut SendMessageRequest,
+    ) -> Result<(), StoreError> {
+        let store = self.sources.hub().store();
+        for id in &mut send.message.reference_task_ids {
+            if let Some(record) = store.task(&asked.key(id)).await?
+                && let Some(theirs) = record.link.task_id
+            {
+                *id = theirs;
+            }
+        }
+        if let Some(id) = &mut send.message.context_id
+            && let Some(theirs) = store
+                .worker_context_id(&asked.route.name, &asked.tenant, id)
+                .await?
+        {
+            *id = theirs;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a message may continue this task.
+fn continues(record: &TaskRecord) -> Result<(), A2aError> {
+    if record.task.status.state.is_terminal() {
+        return Err(unsupported(&format!(
+            "Task {} is over ({}): send the message without a task id, with referenceTaskIds if it refers to it.",
+            record.key.id,
+            record.task.status.state.name()
+        )));
+    }
+    if record.link.task_id.is_none() {
+        return Err(unsupported(&format!(
+            "The worker has not named task {} yet, so it cannot be sent more for it: wait for the task's next state.",
+            record.key.id
+        )));
+    }
+    Ok(())
+}
+
+fn as_the_turn_found_it(task: &Task) -> Task {
+    Task {
+        // It waits for nobody any more; a client that is told so ends its stream here.
+        status: TaskStatus {
+            state: TaskState::Submitted,
+            ..TaskStatus::default()
+        },
+        ..task.clone()
+    }
+}
+
+pub(super) async fn kept(
+    sources: &crate::source::Sources,
+    key: &TaskKey,
+) -> Result<TaskRecord, Error> {
+    Ok(sources
+        .hub()
+        .record(key)
+        .await?
+        .ok_or(StoreError::NotFound)?)
+}

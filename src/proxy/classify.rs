@@ -1,0 +1,272 @@
+//! The classify layer: reads as much of a request as tells what it is, and no more.
+//!
+//! Total: every request becomes a [`Call`], and what is no call of the protocol passes. A JSON-RPC body is read whole
+//! (within the bound) and walked over once; other bodies are not touched.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use serde_json::value::RawValue;
+use tower::{Layer, Service};
+
+use super::call::{A2aCall, Call, Classified};
+use super::error::Error;
+use crate::a2a::dialect::jsonrpc;
+use crate::a2a::error::ErrorKind;
+use crate::a2a::{A2aError, Dialect, Operation, Version};
+use crate::sink::render::Renderer;
+use crate::source::webhook;
+use crate::wire::probe::{Kind, ProbeError, RpcRequest};
+use crate::wire::{Body, CollectError, collect};
+use crate::worker::A2A_VERSION;
+
+/// Where clients of 0.3 and 1.0 look for the card.
+const CARD_PATH: &str = "/.well-known/agent-card.json";
+
+/// Where clients of 0.2 look for it.
+const OLD_CARD_PATH: &str = "/.well-known/agent.json";
+
+/// Makes [`Classify`] services.
+#[derive(Clone, Debug)]
+pub struct ClassifyLayer {
+    max_body_bytes: usize,
+}
+
+impl ClassifyLayer {
+    /// Bodies of protocol calls may have this many bytes.
+    #[must_use]
+    pub fn new(max_body_bytes: usize) -> Self {
+        Self { max_body_bytes }
+    }
+}
+
+impl<S> Layer<S> for ClassifyLayer {
+    type Service = Classify<S>;
+
+    fn layer(&self, inner: S) -> Classify<S> {
+        Classify {
+            inner,
+            max_body_bytes: self.max_body_bytes,
+        }
+    }
+}
+
+/// Tells what a request is.
+#[derive(Clone, Debug)]
+pub struct Classify<S> {
+    inner: S,
+    max_body_bytes: usize,
+}
+
+impl<S, E> Service<Request<Body>> for Classify<S>
+where
+    S: Service<Classified, Response = Response<Body>, Error = E> + Clone + Send + 'static,
+    S::Future: Send,
+    E: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = E;
+    // Reading the body takes a state machine of its own; one box a request is its price.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        // The one that was polled ready is the one to call.
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let limit = self.max_body_bytes;
+        Box::pin(async move {
+            match classify(request, limit).await {
+                Ok(classified) => inner.call(classified).await,
+                Err(response) => Ok(*response),
+            }
+        })
+    }
+}
+
+/// What the request is, or the answer to one that is wrong.
+async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
+    let (parts, body) = request.into_parts();
+    let pass = |parts, body| {
+        Ok(Classified {
+            parts,
+            call: Call::Other,
+            body,
+        })
+    };
+    let path = parts.uri.path();
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        if path.ends_with(CARD_PATH) || path.ends_with(OLD_CARD_PATH) {
+            let version = if path.ends_with(OLD_CARD_PATH) {
+                Some(Version::V0_2)
+            } else {
+                named_version(&parts).and_then(|name| Version::parse(name))
+            };
+            return Ok(Classified {
+                parts,
+                call: Call::Card { version },
+                body: Body::empty(),
+            });
+        }
+        return pass(parts, body);
+    }
+    if parts.method != Method::POST {
+        return pass(parts, body);
+    }
+    if let Some(token) = path
+        .find(webhook::PATH)
+        .map(|at| path[at + webhook::PATH.len()..].to_owned())
+    {
+        let body = read(body, limit).await?;
+        return Ok(Classified {
+            parts,
+            call: Call::Webhook { token, body },
+            body: Body::empty(),
+        });
+    }
+    if !is_json(&parts) {
+        return pass(parts, body);
+    }
+    let bytes = read(body, limit).await?;
+    match recognise(&parts, &bytes) {
+        Ok(Some(call)) => Ok(Classified {
+            parts,
+            call: Call::A2a(call),
+            body: Body::empty(),
+        }),
+        Ok(None) => pass(parts, Body::full(bytes)),
+        Err((dialect, id, error)) => {
+            let renderer = Renderer::new(dialect, id);
+            Err(Box::new(
+                Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),
+            ))
+        }
+    }
+}
+
+type Wrong = (Dialect, Option<Box<RawValue>>, A2aError);
+
+/// The call that a JSON body is; none if it is no business of the protocol's.
+fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
+    let named = named_version(parts);
+    let version = named.and_then(|name| Version::parse(name));
+    let default = Dialect::jsonrpc(version.unwrap_or(Version::V0_3));
+    let envelope = match RpcRequest::probe(bytes) {
+        Ok(envelope) => envelope,
+        Err(ProbeError::Batch) => {
+            // A batch is refused, as every SDK refuses it; any other array is no call.
+            return match jsonrpc::decode_call(bytes) {
+                Err(error) if looks_like_batch(bytes) => Err((default, None, error)),
+                _ => Ok(None),
+            };
+        }
+        Err(ProbeError::NotAnObject) => return Ok(None),
+        Err(_) => {
+            let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
+                A2aError::new(ErrorKind::Parse, "The body is not JSON")
+            });
+            return Err((default, None, error));
+        }
+    };
+    let Some(method) = envelope.method.and_then(|method| method.string()) else {
+        return Ok(None);
+    };
+    let Some((of_method, operation)) = jsonrpc::classify(&method) else {
+        // A method of an extension, or of an agent that speaks something else: it passes.
+        return Ok(None);
+    };
+    let dialect = Dialect::jsonrpc(of_method);
+    let id = match envelope.id.map(|id| (id.kind(), id)) {
+        Some((Kind::String | Kind::Number, id)) => std::str::from_utf8(id.bytes())
+            .ok()
+            .and_then(|id| RawValue::from_string(id.to_owned()).ok()),
+        _ => None,
+    };
+    let sound = envelope
+        .jsonrpc
+        .and_then(|version| version.string())
+        .is_some_and(|version| version == "2.0")
+        && envelope
+            .id
+            .is_none_or(|id| matches!(id.kind(), Kind::String | Kind::Number | Kind::Null));
+    if !sound {
+        let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
+            A2aError::new(ErrorKind::InvalidRequest, "The envelope is no JSON-RPC 2.0 request")
+        });
+        return Err((dialect, id, error));
+    }
+    if let Some(name) = named
+        && version.is_none()
+    {
+        let error = A2aError::new(
+            ErrorKind::VersionNotSupported,
+            format!("A2A version {name} is not served here; the agent card lists those that are."),
+        );
+        return Err((dialect, id, error));
+    }
+    let params = envelope
+        .params
+        .map_or_else(Bytes::new, |params| bytes.slice_ref(params.bytes()));
+    Ok(Some(A2aCall {
+        dialect,
+        operation,
+        id,
+        body: bytes.clone(),
+        params,
+    }))
+}
+
+fn looks_like_batch(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"\"jsonrpc\"").is_some()
+}
+
+/// The version that the request names, by header or query parameter (§3.6.1); an empty one names none.
+fn named_version(parts: &Parts) -> Option<&str> {
+    let header = parts
+        .headers
+        .get(A2A_VERSION)
+        .and_then(|value| value.to_str().ok());
+    let query = || {
+        parts
+            .uri
+            .query()?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(name, _)| name.eq_ignore_ascii_case("a2a-version"))
+            .map(|(_, value)| value)
+    };
+    header
+        .or_else(query)
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+}
+
+fn is_json(parts: &Parts) -> bool {
+    // A body that says nothing of itself is looked at: some clients are that simple.
+    parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_none_or(|value| {
+            value
+                .to_str()
+                .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
+        })
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+    collect(body, limit).await.map_err(|error| {
+        let error = match error {
+            CollectError::TooLarge { limit } => Error::BodyTooLarge { limit },
+            CollectError::Body(_) => Error::Body,
+        };
+        Box::new(error.to_http())
+    })
+}

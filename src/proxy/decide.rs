@@ -1,0 +1,165 @@
+//! The decision: pass or bridge, and by which ways. One pure function of the operation, the requester's mode and
+//! version, the worker's version and abilities, and the route.
+
+use super::route::{Delivery, Observe};
+use crate::a2a::{Operation, Version};
+use crate::source::{Mode, Want};
+use crate::worker::Abilities;
+
+/// Everything that the decision is made on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Situation<'a> {
+    /// What the requester asks for.
+    pub operation: Operation,
+    /// How it wants a send to be answered; of no account for other operations.
+    pub want: Want,
+    /// Whether a send brings a webhook with it.
+    pub inline_push: bool,
+    /// The requester's version.
+    pub requester: Version,
+    /// The worker's version.
+    pub worker: Version,
+    /// What the worker offers.
+    pub can: Abilities,
+    /// Whether the task in question is kept here.
+    pub kept: bool,
+    /// The route's word on watching.
+    pub observe: Observe,
+    /// The route's word on webhooks.
+    pub delivery: Delivery,
+    /// The ways that the route prefers, best first; empty: the sidecar's own order.
+    pub prefer: &'a [Mode],
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// The bytes go to the worker and its answer comes back, as they are.
+    Pass,
+    /// The same, in another version: translated there and back, nothing kept.
+    Translate,
+    /// The message is sent by the first of these ways that the worker takes, and the task is kept here.
+    Send(Vec<Mode>),
+    /// The answer comes from the log; a task that is not kept yet is read from the worker first.
+    Log,
+    /// The worker's version has no such operation, and the sidecar cannot stand in for it.
+    Unsupported,
+}
+
+/// The decision.
+#[must_use]
+pub fn decide(situation: &Situation<'_>) -> Plan {
+    match situation.operation {
+        Operation::SendMessage | Operation::SendStreamingMessage => send(situation),
+        Operation::GetTask | Operation::CancelTask => {
+            if situation.kept {
+                Plan::Log
+            } else {
+                forward(situation)
+            }
+        }
+        Operation::SubscribeToTask => {
+            if !situation.kept && situation.observe == Observe::Off && situation.can.stream {
+                forward_if_same(situation)
+            } else {
+                Plan::Log
+            }
+        }
+        Operation::CreateTaskPushNotificationConfig
+        | Operation::GetTaskPushNotificationConfig
+        | Operation::ListTaskPushNotificationConfigs
+        | Operation::DeleteTaskPushNotificationConfig => {
+            if delivers_natively(situation) {
+                Plan::Pass
+            } else {
+                Plan::Log
+            }
+        }
+        Operation::ListTasks => match (situation.requester.is_v0(), situation.worker.is_v0()) {
+            (false, false) => Plan::Pass,
+            _ => Plan::Unsupported,
+        },
+        Operation::GetExtendedAgentCard => Plan::Translate,
+    }
+}
+
+/// 0.2 and 0.3 are one version on the wire.
+fn same_wire(situation: &Situation<'_>) -> bool {
+    situation.requester.is_v0() == situation.worker.is_v0()
+}
+
+fn forward(situation: &Situation<'_>) -> Plan {
+    if same_wire(situation) {
+        Plan::Pass
+    } else {
+        Plan::Translate
+    }
+}
+
+fn forward_if_same(situation: &Situation<'_>) -> Plan {
+    if same_wire(situation) {
+        Plan::Pass
+    } else {
+        Plan::Log
+    }
+}
+
+/// Whether the worker posts its webhooks to requesters by itself. Across versions it cannot: its bodies would be of
+/// the wrong one.
+fn delivers_natively(situation: &Situation<'_>) -> bool {
+    situation.delivery == Delivery::Native && situation.can.push && same_wire(situation)
+}
+
+fn send(situation: &Situation<'_>) -> Plan {
+    let can = &situation.can;
+    let native_push = !situation.inline_push || delivers_natively(situation);
+    let native_mode = match situation.want {
+        Want::Wait => can.send,
+        Want::AtOnce => can.send && can.return_immediately,
+        Want::Stream => can.stream,
+    };
+    let untouched = same_wire(situation) && !situation.kept && native_push && native_mode;
+    if untouched && (situation.observe == Observe::Off || situation.inline_push) {
+        // A webhook that the worker serves itself belongs to a task that it serves itself.
+        return Plan::Pass;
+    }
+    Plan::Send(ways(situation))
+}
+
+/// The ways to send, best first. The last ones are tried only where the worker refuses those before them as such.
+fn ways(situation: &Situation<'_>) -> Vec<Mode> {
+    let can = &situation.can;
+    let waits = situation.want == Want::Wait && !situation.inline_push;
+    let mut ways = Vec::with_capacity(Mode::ALL.len());
+    let mut add = |mode: Mode, usable: bool| {
+        if usable && !ways.contains(&mode) {
+            ways.push(mode);
+        }
+    };
+    for mode in situation.prefer {
+        match mode {
+            Mode::Stream => add(Mode::Stream, can.stream),
+            Mode::Push => add(Mode::Push, can.push && can.send),
+            Mode::Poll => add(Mode::Poll, can.send),
+            Mode::Blocking => add(Mode::Blocking, can.send && waits),
+        }
+    }
+    if waits {
+        // The worker's own blocking answer needs no conversion.
+        add(Mode::Blocking, can.send);
+    }
+    // 0.2 servers wait for the end even when asked not to.
+    let at_once = can.return_immediately && situation.worker != Version::V0_2;
+    if situation.want == Want::AtOnce && !situation.inline_push {
+        // A requester that polls costs the worker nothing but its polls: no stream need be held for it.
+        add(Mode::Poll, can.send && at_once);
+    }
+    add(Mode::Stream, can.stream);
+    add(Mode::Push, can.push && can.send && at_once);
+    add(Mode::Poll, can.send);
+    // Whatever is believed, a worker that refuses one way may take another.
+    add(Mode::Stream, can.stream);
+    add(Mode::Poll, true);
+    add(Mode::Stream, true);
+    ways
+}

@@ -1,0 +1,255 @@
+//! What a request can come to grief with inside the stack, and what its requester reads of it: one exhaustive match.
+//!
+//! Outside of protocol calls the answer is plain HTTP; inside, it is an error of the protocol in the requester's own
+//! dialect. A header says that the sidecar made it and what it was, so that nobody looks for it at the worker.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::json;
+
+use crate::a2a::error::ErrorKind;
+use crate::a2a::{A2aError, Operation};
+use crate::sink::render::Renderer;
+use crate::source::OpenError;
+use crate::store::StoreError;
+use crate::wire::Body;
+use crate::worker::CallError;
+
+/// Names the error, on answers that the sidecar made itself.
+pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-a2a-sidecar-error");
+
+/// How long a requester is asked to wait when the sidecar cannot take more, in seconds: long enough to thin a crowd,
+/// short enough not to be noticed by one.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An error of the protocol, of the sidecar's own or of the worker's.
+    #[error(transparent)]
+    A2a(#[from] A2aError),
+    /// The worker, or the way to it.
+    #[error(transparent)]
+    Worker(#[from] CallError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No route for this path and host.
+    #[error("no route matches this path and host")]
+    NoRoute,
+    /// The body is larger than allowed.
+    #[error("the request body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// The body broke off.
+    #[error("the request body could not be read")]
+    Body,
+    /// Too many requests at once.
+    #[error("too many requests at once")]
+    Overloaded,
+    /// The sidecar is stopping.
+    #[error("the sidecar is stopping")]
+    Stopping,
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Call(error) => Error::Worker(error),
+            OpenError::Store(error) => Error::Store(error),
+            OpenError::Stopping => Error::Stopping,
+        }
+    }
+}
+
+/// An error as its requester reads it.
+#[derive(Debug)]
+struct Told {
+    status: StatusCode,
+    /// For [`ERROR_HEADER`]; none where the error is the worker's own.
+    name: Option<&'static str>,
+    error: A2aError,
+    retry_after: Option<u64>,
+}
+
+impl Error {
+    fn told(&self) -> Told {
+        let own = |status, name, message: &str| Told {
+            status,
+            name: Some(name),
+            error: A2aError::new(ErrorKind::Internal, message),
+            retry_after: None,
+        };
+        let later = |told: Told| Told {
+            retry_after: Some(RETRY_AFTER_SECONDS),
+            ..told
+        };
+        match self {
+            Error::A2a(error) => Told {
+                status: StatusCode::OK,
+                name: Some("protocol"),
+                error: error.clone(),
+                retry_after: None,
+            },
+            Error::Worker(CallError::Rpc(error)) => Told {
+                status: StatusCode::OK,
+                name: None,
+                error: error.clone(),
+                retry_after: None,
+            },
+            Error::Worker(CallError::Unreachable(_)) => later(own(
+                StatusCode::BAD_GATEWAY,
+                "worker-unreachable",
+                "The worker cannot be reached. Nothing has been sent to it; try again later.",
+            )),
+            Error::Worker(CallError::Broken(_)) => own(
+                StatusCode::BAD_GATEWAY,
+                "worker-broken",
+                "The connection to the worker broke. The call may have arrived: look before you send it again.",
+            ),
+            Error::Worker(CallError::Timeout { .. }) => own(
+                StatusCode::GATEWAY_TIMEOUT,
+                "worker-timeout",
+                "The worker did not answer in time. The call may have arrived: look before you send it again.",
+            ),
+            Error::Worker(CallError::Http { status, .. }) => own(
+                StatusCode::BAD_GATEWAY,
+                "worker-status",
+                &format!("The worker answered with HTTP status {}.", status.as_u16()),
+            ),
+            Error::Worker(CallError::BadAnswer(_)) => Told {
+                error: A2aError::new(
+                    ErrorKind::InvalidAgentResponse,
+                    "The worker's answer cannot be read. The call has arrived: look before you send it again.",
+                ),
+                ..own(StatusCode::BAD_GATEWAY, "worker-answer", "")
+            },
+            Error::Worker(CallError::NoCard(_)) => later(own(
+                StatusCode::BAD_GATEWAY,
+                "worker-card",
+                "The worker's agent card cannot be had, so the sidecar does not know how to talk to it. Nothing has \
+                 been sent to it; try again later.",
+            )),
+            Error::Store(_) => later(own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store",
+                "The sidecar cannot keep or read what this call needs at the moment. Try again later.",
+            )),
+            Error::NoRoute => own(
+                StatusCode::NOT_FOUND,
+                "no-route",
+                "No route of the sidecar matches this path and host.",
+            ),
+            Error::BodyTooLarge { limit } => own(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                &format!("The request body is larger than the {limit} bytes that the sidecar takes."),
+            ),
+            Error::Body => own(
+                StatusCode::BAD_REQUEST,
+                "body",
+                "The request body could not be read to its end.",
+            ),
+            Error::Overloaded => later(own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "The sidecar has too many requests at once. Nothing has been sent to the worker; try again later.",
+            )),
+            Error::Stopping => later(own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                "The sidecar is stopping. Try again later.",
+            )),
+        }
+    }
+
+    /// The JSON-RPC code's kind, for logs.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.told().error.kind
+    }
+
+    /// The answer to a call of the protocol.
+    #[must_use]
+    pub fn to_rpc(&self, renderer: &Renderer, operation: Operation) -> Response<Body> {
+        // What is wrong with the credentials is said in HTTP, with headers that say how to mend it: it passes as it is.
+        if let Error::Worker(CallError::Http {
+            status,
+            headers,
+            body,
+        }) = self
+            && passes(*status)
+        {
+            return as_it_came(*status, headers, body);
+        }
+        let told = self.told();
+        // Clients of 0.x take nothing but an event stream for an answer to a call for one.
+        let framed = operation.streams()
+            && renderer.dialect().version.is_v0()
+            && told.status == StatusCode::OK;
+        let (body, media_type) = if framed {
+            (renderer.error_frame(&told.error), "text/event-stream")
+        } else {
+            (renderer.error(&told.error), "application/json")
+        };
+        response(&told, body, media_type)
+    }
+
+    /// The bytes of the answer to a call of the protocol whose head has gone out already.
+    #[must_use]
+    pub fn to_rpc_body(&self, renderer: &Renderer) -> Bytes {
+        renderer.error(&self.told().error)
+    }
+
+    /// The answer to anything else.
+    #[must_use]
+    pub fn to_http(&self) -> Response<Body> {
+        if let Error::Worker(CallError::Http {
+            status,
+            headers,
+            body,
+        }) = self
+        {
+            return as_it_came(*status, headers, body);
+        }
+        let told = self.told();
+        let body = json!({
+            "error": { "name": told.name, "message": told.error.message }
+        });
+        response(&told, Bytes::from(body.to_string()), "application/json")
+    }
+}
+
+fn passes(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
+fn as_it_came(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(body.clone()));
+    *response.status_mut() = status;
+    response.headers_mut().clone_from(headers);
+    response
+}
+
+fn response(told: &Told, body: Bytes, media_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = told.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Some(name) = told.name {
+        headers.insert(ERROR_HEADER, HeaderValue::from_static(name));
+    }
+    if let Some(seconds) = told.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

@@ -1,0 +1,14 @@
+//! The proxy: a tower stack that tells what a request is and answers it, from the log, from the worker, or both.
+
+pub mod access;
+pub mod admit;
+pub mod bridge;
+pub mod call;
+pub mod classify;
+pub mod decide;
+pub mod error;
+pub mod record;
+pub mod rescue;
+pub mod route;
+pub mod route_layer;
+pub mod stack;

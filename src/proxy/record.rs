@@ -1,0 +1,250 @@
+//! The record layer: one wide line and the metrics for each finished call, when its answer's last byte has gone out or
+//! its requester has gone.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::call::{Call, Classified};
+use super::error::ERROR_HEADER;
+use super::stack::REQUEST_ID;
+use crate::telemetry::event::{CallFinished, CallOutcome, Counted, Plan};
+use crate::wire::{Body, BodyError};
+
+/// Makes [`Record`] services.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordLayer;
+
+impl<S> Layer<S> for RecordLayer {
+    type Service = Record<S>;
+
+    fn layer(&self, inner: S) -> Record<S> {
+        Record { inner }
+    }
+}
+
+/// Counts and logs calls.
+#[derive(Clone, Debug)]
+pub struct Record<S> {
+    inner: S,
+}
+
+/// What is known of a call when it comes in.
+struct Line {
+    request_id: String,
+    dialect: &'static str,
+    operation: &'static str,
+    started: Instant,
+    status: StatusCode,
+    outcome: CallOutcome,
+    plan: Plan,
+    route: String,
+    bytes: u64,
+    in_flight: Counted,
+}
+
+/// How a call was answered and by which route: the bridge leaves it in the answer for the record.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// How.
+    pub plan: Plan,
+    /// The route's name.
+    pub route: std::sync::Arc<str>,
+}
+
+impl<S> Service<Classified> for Record<S>
+where
+    S: Service<Classified, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Classified) -> Self::Future {
+        let line = Line {
+            request_id: request
+                .parts
+                .headers
+                .get(REQUEST_ID)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            dialect: request.call.dialect_name(),
+            operation: match &request.call {
+                Call::Other => "",
+                call => call.name(),
+            },
+            started: Instant::now(),
+            status: StatusCode::OK,
+            outcome: CallOutcome::Disconnected,
+            plan: Plan::Local,
+            route: String::new(),
+            bytes: 0,
+            in_flight: Counted::call(),
+        };
+        ResponseFuture {
+            future: self.inner.call(request),
+            line: Some(line),
+        }
+    }
+}
+
+pin_project! {
+    /// The answer, with the record in its body.
+    pub struct ResponseFuture<F> {
+        #[pin]
+        future: F,
+        line: Option<Line>,
+    }
+}
+
+impl<F> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match ready!(this.future.poll(cx)) {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let Some(mut line) = this.line.take() else {
+            return Poll::Ready(Ok(response));
+        };
+        let (parts, body) = response.into_parts();
+        line.status = parts.status;
+        if let Some(answered) = parts.extensions.get::<Answered>() {
+            line.plan = answered.plan;
+            line.route = answered.route.to_string();
+        }
+        let at_end = outcome(parts.status, parts.headers.get(ERROR_HEADER));
+        let body = Body::boxed(Recorded {
+            body,
+            line: Some(Box::new(line)),
+            at_end,
+        });
+        Poll::Ready(Ok(Response::from_parts(parts, body)))
+    }
+}
+
+fn outcome(status: StatusCode, error: Option<&http::HeaderValue>) -> CallOutcome {
+    match error.map(http::HeaderValue::as_bytes) {
+        Some(b"protocol" | b"no-route" | b"body-too-large" | b"body") => {
+            CallOutcome::RequesterError
+        }
+        Some(name) if name.starts_with(b"worker") => CallOutcome::WorkerError,
+        Some(_) => CallOutcome::SidecarError,
+        None if status.is_server_error() => CallOutcome::WorkerError,
+        None if status.is_client_error() => CallOutcome::RequesterError,
+        None => CallOutcome::Ok,
+    }
+}
+
+pin_project! {
+    /// An answer's body that tells of its end.
+    struct Recorded {
+        #[pin]
+        body: Body,
+        line: Option<Box<Line>>,
+        at_end: CallOutcome,
+    }
+
+    impl PinnedDrop for Recorded {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            // A body of known length is dropped without being polled to its end.
+            let whole = this.body.is_end_stream();
+            if let Some(mut line) = this.line.take() {
+                if whole {
+                    line.outcome = *this.at_end;
+                }
+                line.emit();
+            }
+        }
+    }
+}
+
+impl Line {
+    fn emit(self) {
+        let Line {
+            request_id,
+            dialect,
+            operation,
+            started,
+            status,
+            outcome,
+            plan,
+            route,
+            bytes,
+            in_flight,
+        } = self;
+        CallFinished {
+            request_id: &request_id,
+            route: &route,
+            dialect,
+            operation,
+            plan,
+            outcome,
+            status: status.as_u16(),
+            rpc_code: None,
+            duration: started.elapsed(),
+            bytes,
+            task: None,
+        }
+        .emit();
+        drop(in_flight);
+    }
+}
+
+impl HttpBody for Recorded {
+    type Data = bytes::Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, BodyError>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        let over = match (&frame, this.line.as_mut()) {
+            (Some(Ok(frame)), Some(line)) => {
+                line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                false
+            }
+            (Some(Err(_)), Some(line)) => {
+                line.outcome = CallOutcome::WorkerError;
+                true
+            }
+            (None, Some(line)) => {
+                line.outcome = *this.at_end;
+                true
+            }
+            (_, None) => false,
+        };
+        if over && let Some(line) = this.line.take() {
+            line.emit();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

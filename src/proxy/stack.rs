@@ -1,0 +1,72 @@
+//! The stack, outermost first: a request goes down this list and its answer comes up.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, SET_COOKIE};
+use http::{Request, Response};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
+
+use super::admit::AdmitLayer;
+use super::bridge::{Bridge, Shared};
+use super::classify::ClassifyLayer;
+use super::record::RecordLayer;
+use super::rescue::RescueLayer;
+use super::route_layer::RouteLayer;
+use crate::wire::Body;
+
+/// The header that names a request in the logs of everything that it passes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The bounds of the stack.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The most requests at once, streams counted as long as they are open.
+    pub max_in_flight: usize,
+    /// The most bytes of a protocol call's body.
+    pub max_body_bytes: usize,
+}
+
+/// The whole proxy as one service.
+#[must_use]
+pub fn stack(
+    shared: &Arc<Shared>,
+    bounds: &Bounds,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    ServiceBuilder::new()
+        // One box, so that the type of the stack does not reach every connection's code.
+        .layer_fn(BoxCloneSyncService::new)
+        // First, so that everything below can name the request.
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        // Above everything that might print headers.
+        .layer(SetSensitiveHeadersLayer::new([
+            AUTHORIZATION,
+            COOKIE,
+            SET_COOKIE,
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-a2a-notification-token"),
+        ]))
+        // Before a byte of a body is read: what is too much costs nothing. The permit goes with the answer's body.
+        .layer(AdmitLayer::new(bounds.max_in_flight))
+        // Bounds the bodies that it reads, and answers what is malformed.
+        .layer(ClassifyLayer::new(bounds.max_body_bytes))
+        // Above the record, so that what is counted is what the requester gets.
+        .layer(RecordLayer)
+        // Above everything that can fail, below everything that needs the dialect.
+        .layer(RescueLayer)
+        .layer(RouteLayer::new(Arc::clone(&shared.routes)))
+        .service(Bridge::new(Arc::clone(shared)))
+}

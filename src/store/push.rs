@@ -1,0 +1,59 @@
+//! Push configs as the store keeps them: sealed, each bound to its row, so that one row's config is of no use in another.
+
+use secrecy::ExposeSecret;
+
+use super::seal::{SealError, Sealer};
+use super::{Millis, PushRegistration, StoreError};
+use crate::a2a::{Dialect, PushConfig};
+use crate::task::TaskKey;
+
+/// A registration for this config.
+///
+/// # Errors
+/// `Unavailable` if it cannot be sealed.
+pub fn seal(
+    sealer: &Sealer,
+    key: &TaskKey,
+    id: &str,
+    dialect: Dialect,
+    config: &PushConfig,
+    now: Millis,
+) -> Result<PushRegistration, StoreError> {
+    let sealed = serde_json::to_vec(config)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))
+        .and_then(|plain| {
+            sealer
+                .seal(&bound_to(key, id), &plain)
+                .map_err(|error| StoreError::Unavailable(error.to_string()))
+        })?;
+    Ok(PushRegistration {
+        key: key.clone(),
+        id: id.to_owned(),
+        dialect: dialect.name().to_owned(),
+        config: sealed,
+        created_at: now,
+    })
+}
+
+/// The config of a registration.
+///
+/// # Errors
+/// If it was sealed with another key, for another row, or is damaged.
+pub fn open(sealer: &Sealer, registration: &PushRegistration) -> Result<PushConfig, SealError> {
+    let plain = sealer.open(
+        &bound_to(&registration.key, &registration.id),
+        &registration.config,
+    )?;
+    serde_json::from_slice(plain.expose_secret()).map_err(|_| SealError::Unknown)
+}
+
+fn bound_to(key: &TaskKey, id: &str) -> Vec<u8> {
+    let mut bound = b"push-config".to_vec();
+    for part in [&key.route, &key.tenant, &key.id] {
+        bound.push(0);
+        bound.extend_from_slice(part.as_bytes());
+    }
+    bound.push(0);
+    bound.extend_from_slice(id.as_bytes());
+    bound
+}

@@ -1,0 +1,15 @@
+//! What travels on the wire, without knowing what it means: bodies, server-sent events, partial JSON.
+//!
+//! A leaf: nothing here knows A2A, and nothing here opens a socket.
+
+pub mod body;
+pub mod collect;
+pub mod drain;
+pub mod keepalive;
+pub mod probe;
+pub mod sse;
+
+pub use body::{Body, BodyError, BoxError};
+pub use collect::{CollectError, collect};
+pub use drain::{DrainOnDrop, Drainer};
+pub use keepalive::{KeepAliveJson, KeepAliveSse};
