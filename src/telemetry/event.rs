@@ -284,7 +284,7 @@ impl TaskEnded<'_> {
     }
 }
 
-/// The sidecar has made a call of its own to a worker. Polls are counted as such by the poller.
+/// The sidecar has made a call of its own to a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerCalled<'a> {
     /// The route's name.
@@ -295,6 +295,8 @@ pub struct WorkerCalled<'a> {
     pub outcome: &'static str,
     /// How long it took to the answer's head, or to its end where it is short.
     pub duration: Duration,
+    /// Whether it was a poll: those are counted apart, since they are what watching costs the worker.
+    pub poll: bool,
 }
 
 impl WorkerCalled<'_> {
@@ -306,6 +308,7 @@ impl WorkerCalled<'_> {
             operation = self.operation,
             outcome = self.outcome,
             seconds,
+            poll = self.poll,
             "worker.called"
         );
         counter!(
@@ -321,6 +324,9 @@ impl WorkerCalled<'_> {
             names::OPERATION => self.operation,
         )
         .record(seconds);
+        if self.poll {
+            counter!(names::POLLS_TOTAL, names::ROUTE => self.route.to_owned()).increment(1);
+        }
     }
 }
 

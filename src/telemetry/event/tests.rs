@@ -142,6 +142,7 @@ fn levels_say_what_an_operator_must_do() {
             operation: "GetTask",
             outcome: "timeout",
             duration: Duration::from_secs(1),
+            poll: true,
         }
         .emit();
         StoreFailed {
@@ -185,6 +186,7 @@ fn levels_say_what_an_operator_must_do() {
         "a2a_sidecar_tasks_ended_total{route=\"one\",state=\"TASK_STATE_COMPLETED\"} 1",
         "a2a_sidecar_tasks_ended_total{route=\"one\",state=\"TASK_STATE_FAILED\"} 1",
         "a2a_sidecar_worker_calls_total{route=\"one\",operation=\"GetTask\",outcome=\"timeout\"} 1",
+        "a2a_sidecar_polls_total{route=\"one\"} 1",
         "a2a_sidecar_store_errors_total{operation=\"append\",kind=\"busy\"} 1",
         "a2a_sidecar_config_reloads_total{outcome=\"unchanged\"} 1",
         "a2a_sidecar_config_reloads_total{outcome=\"refused\"} 1",
