@@ -1,5 +1,7 @@
 //! Every store against the one suite, and what only the SQLite store promises.
 
+#[path = "store/model.rs"]
+mod model;
 #[path = "store/sample.rs"]
 mod sample;
 #[path = "store/sqlite.rs"]

@@ -247,6 +247,9 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
     }
     capabilities(&mut out, plan, v1, v0);
     security::translate(&mut out, v1, v0);
+    if plan.for_version == Some(Version::V0_2) {
+        security::without_mutual_tls(&mut out);
+    }
     if !same_but_signatures(&out, raw) {
         out.remove("signatures");
     }

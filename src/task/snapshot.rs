@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use super::fold::{extend_artifact, fold_mut, settle_status_message};
-use super::ids::{Alias, IdMap};
 use super::messages::{self, Unanchored};
 use super::reconcile::Order;
 use crate::a2a::{
@@ -203,17 +202,9 @@ pub(super) fn tidy(mut task: Task) -> Task {
     task
 }
 
-/// Gives the snapshot the log's ids.
+/// Gives the snapshot's messages the log's context, and the snapshot its id.
 pub(super) fn adopt_ids(current: &Task, snapshot: &mut Task) {
     snapshot.id.clone_from(&current.id);
-    if !current.context_id.is_empty() {
-        let map = IdMap::new(
-            None,
-            Alias::new(snapshot.context_id.as_str(), current.context_id.as_str()),
-        );
-        map.map_task(snapshot);
-        snapshot.context_id.clone_from(&current.context_id);
-    }
     for message in snapshot
         .history
         .iter_mut()

@@ -389,6 +389,28 @@ async fn one_of_a_group_that_fails_spoils_no_other() {
 }
 
 #[tokio::test]
+async fn what_fails_half_way_leaves_nothing_behind() {
+    let (_folder, path) = place();
+    let store = open(&path);
+    for id in ["bad", "good"] {
+        create(&store, id).await.expect("create");
+    }
+    // An event that the task's row does not know of: the append finds out after it has changed that row.
+    let beside = Connection::open(&path).expect("open by hand");
+    beside
+        .execute_batch("INSERT INTO events SELECT task, 2, 0, '{}' FROM tasks WHERE id = 'bad'")
+        .expect("damage");
+    let before = store.task(&key("bad")).await.expect("task");
+    let bad = append_of(&store, "bad", vec![ended("bad")]).await;
+    let good = append_of(&store, "good", vec![ended("good")]).await;
+    let (bad, good) = tokio::join!(store.append(bad), store.append(good));
+    assert!(matches!(bad, Err(StoreError::Corrupt(_))), "{bad:?}");
+    good.expect("append");
+    assert_eq!(store.task(&key("bad")).await.expect("task"), before);
+    assert_eq!(numbers(&store, "good").await, [1, 2]);
+}
+
+#[tokio::test]
 async fn a_full_queue_is_busy_at_once_and_the_rest_still_happens() {
     let (_folder, path) = place();
     let options = SqliteOptions {

@@ -2,7 +2,9 @@
 //! (`httpAuthSecurityScheme`, `securityRequirements`). A card for both has both, one beside the other in each
 //! scheme. What neither form knows stays as it is.
 //!
-//! One thing 1.0 cannot say: several OAuth flows of one scheme. It gets the first of [`FLOWS`] that there is.
+//! 1.0 cannot say that one scheme has several OAuth flows: it gets the first of [`FLOWS`] that there is. So does
+//! the 0.x side of a card for both, since the Python SDK of 1.0 reads that side first and refuses the whole card
+//! for a second flow. 0.2 does not know mutual TLS, and its SDK refuses a card that does.
 
 use serde_json::{Value, json};
 
@@ -62,6 +64,8 @@ fn scheme(scheme: &mut Object, v1: bool, v0: bool) {
             }
             if !v0 {
                 scheme.clear();
+            } else if let Some(flows) = scheme.get_mut("flows") {
+                *flows = one_flow(flows);
             }
             scheme.insert(member.to_owned(), Value::Object(inner));
         }
@@ -90,6 +94,39 @@ fn scheme(scheme: &mut Object, v1: bool, v0: bool) {
             scheme.retain(|name, _| name == member);
         }
         _ => {}
+    }
+}
+
+/// Takes the schemes of mutual TLS out of a 0.x card, and the requirements that need one.
+pub(super) fn without_mutual_tls(card: &mut Object) {
+    let mut gone = Vec::new();
+    if let Some(Value::Object(schemes)) = card.get_mut("securitySchemes") {
+        schemes.retain(|name, scheme| {
+            let stays = scheme.get("type").and_then(Value::as_str) != Some("mutualTLS");
+            if !stays {
+                gone.push(name.clone());
+            }
+            stays
+        });
+    }
+    drop_requirements(card, &gone);
+    if let Some(Value::Array(skills)) = card.get_mut("skills") {
+        for skill in skills.iter_mut().filter_map(Value::as_object_mut) {
+            drop_requirements(skill, &gone);
+        }
+    }
+}
+
+fn drop_requirements(object: &mut Object, gone: &[String]) {
+    if gone.is_empty() {
+        return;
+    }
+    if let Some(Value::Array(alternatives)) = object.get_mut("security") {
+        alternatives.retain(|schemes| !gone.iter().any(|name| schemes.get(name).is_some()));
+        if alternatives.is_empty() {
+            // An empty list would say that nothing is needed.
+            object.remove("security");
+        }
     }
 }
 

@@ -460,6 +460,35 @@ fn final_is_said_where_a_stream_ends_or_waits() {
 }
 
 #[test]
+fn states_are_understood_in_the_spellings_that_are_about() {
+    for (dialect, name, state) in [
+        (V0_3, "canceled", TaskState::Canceled),
+        (V0_3, "cancelled", TaskState::Canceled),
+        (V0_2, "input_required", TaskState::InputRequired),
+        (V0_2, "auth_required", TaskState::AuthRequired),
+        (V0_3, "TASK_STATE_CANCELLED", TaskState::Canceled),
+        (V1_0, "TASK_STATE_CANCELLED", TaskState::Canceled),
+        (V0_3, "paused", TaskState::Unspecified),
+        (V1_0, "completed", TaskState::Unspecified),
+    ] {
+        let result = json!({"id": "t", "status": {"state": name}});
+        let Answer::Task(task) = dialect.decode_answer(Operation::GetTask, result).unwrap() else {
+            panic!("a task");
+        };
+        assert_eq!(task.status.state, state, "{dialect} {name}");
+    }
+}
+
+#[test]
+fn a_webhook_of_1_0_keeps_members_that_only_0_x_has_a_meaning_for() {
+    let body = json!({"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [
+        {"text": "x", "kind": "text", "metadata": {"data_part_compat": true}},
+    ]}});
+    let event = decode_webhook(body.to_string().as_bytes()).unwrap();
+    assert_eq!(V1_0.encode_event(&event, true), body);
+}
+
+#[test]
 fn webhooks_of_any_form_are_understood() {
     let update = json!({"kind": "status-update", "taskId": "t", "contextId": "c", "final": true, "status": {"state": "completed"}});
     for body in [

@@ -21,6 +21,7 @@
 //! | 0.x | timestamps that nobody can read | left out of 1.0 | no |
 //! | 0.x | unknown members beside `pushNotificationConfig` | the flat registration, then inside `pushNotificationConfig` | moved |
 //! | both | a state or role that no version names | `unknown`, `TASK_STATE_UNSPECIFIED`; `agent`, `ROLE_UNSPECIFIED` | no |
+//! | 1.0 | a member `kind` of a task, message, update or part (0.x needs its place) | overwritten or dropped | no |
 //! | both | empty strings and lists, `false`, `null` that mean "not set" | left out | no |
 //!
 //! Encoding also adds what 0.x clients insist on: `kind`, `contextId`, `append`, `final`, `acceptedOutputModes`.

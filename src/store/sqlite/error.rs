@@ -66,9 +66,10 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::DiskFull
                 | ErrorCode::OutOfMemory => StoreError::Busy(error.to_string()),
-                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                    StoreError::Corrupt(error.to_string())
-                }
+                // The statements look before they write: a constraint is hit only by rows that contradict each other.
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation => StoreError::Corrupt(error.to_string()),
                 _ => StoreError::Unavailable(error.to_string()),
             },
             E::FromSqlConversionFailure(..)

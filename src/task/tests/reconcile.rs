@@ -325,8 +325,19 @@ fn a_newer_time_is_newer_whatever_its_zone() {
         Reconciled::default()
     );
     // A time without a zone cannot be compared with one that has it.
-    later.timestamp = Some("2026-01-01T00:00:00".to_owned());
-    assert!(hooked(&current, &status_event(later)).needs_snapshot);
+    let zoned = task(later, &[]);
+    let mut local = status(InputRequired, None);
+    local.timestamp = Some("2026-01-01T00:59:59".to_owned());
+    local.state = Working;
+    assert!(hooked(&zoned, &status_event(local.clone())).needs_snapshot);
+    // Two without one can.
+    let unzoned = task(local.clone(), &[]);
+    local.state = InputRequired;
+    local.timestamp = Some("2026-01-01T01:00:01".to_owned());
+    assert_eq!(
+        briefs(&hooked(&unzoned, &status_event(local))),
+        ["InputRequired -"]
+    );
 }
 
 #[test]
@@ -430,6 +441,38 @@ fn the_context_stays_as_it_was_announced() {
         after.status.message.and_then(|m| m.context_id).as_deref(),
         Some("c")
     );
+}
+
+#[test]
+fn updates_under_another_context_are_given_the_logs() {
+    let mut said = agent("m1");
+    said.context_id = Some("new".to_owned());
+    let StreamResponse::StatusUpdate(mut update) = status_event(status(Working, Some(said))) else {
+        unreachable!()
+    };
+    update.context_id = "new".to_owned();
+    let mut expected = update.clone();
+    expected.context_id = "c".to_owned();
+    expected.status.message.as_mut().expect("said").context_id = Some("c".to_owned());
+    let all = streamed(&submitted(), &StreamResponse::StatusUpdate(update.clone()));
+    assert_eq!(all.events, [StreamResponse::StatusUpdate(expected.clone())]);
+    update.status.state = Completed;
+    expected.status.state = Completed;
+    let all = reconcile_final(
+        Some(&submitted()),
+        StreamResponse::StatusUpdate(update),
+        None,
+    );
+    assert_eq!(all.events, [StreamResponse::StatusUpdate(expected)]);
+    let mut chunk = TaskArtifactUpdateEvent {
+        context_id: "new".to_owned(),
+        artifact: artifact("a", &["1"]),
+        ..TaskArtifactUpdateEvent::default()
+    };
+    let all = streamed(&submitted(), &StreamResponse::ArtifactUpdate(chunk.clone()));
+    chunk.task_id = "t".to_owned();
+    chunk.context_id = "c".to_owned();
+    assert_eq!(all.events, [StreamResponse::ArtifactUpdate(chunk)]);
 }
 
 #[test]
@@ -550,4 +593,62 @@ fn an_end_before_any_task_announces_it_ended() {
         briefs(&reconcile_final(None, end, None)),
         ["task Completed m1 []"]
     );
+}
+
+#[test]
+fn who_waits_says_nothing() {
+    let current = task(status_at(1, InputRequired, None), &[user("u1")]);
+    let seen = task(
+        status_at(1, InputRequired, None),
+        &[user("u1"), agent("m1")],
+    );
+    assert_eq!(
+        briefs(&polled(&current, &seen)),
+        ["task InputRequired - [u1 m1]"]
+    );
+}
+
+#[test]
+fn the_newest_of_a_history_has_the_time_of_the_status_it_stands_for() {
+    let current = task(status_at(1, Working, None), &[user("u1")]);
+    let seen = task(
+        status_at(2, Working, None),
+        &[user("u1"), agent("m1"), agent("m2")],
+    );
+    assert_eq!(
+        polled(&current, &seen).events,
+        [
+            status_event(status(Working, Some(agent("m1")))),
+            status_event(status_at(2, Working, Some(agent("m2")))),
+        ]
+    );
+}
+
+#[test]
+fn what_the_worker_forgot_stays_before_what_it_adds() {
+    let current = task(
+        status(Working, Some(agent("m2"))),
+        &[user("u1"), agent("m1")],
+    );
+    let seen = task(
+        status(Working, Some(agent("m2"))),
+        &[user("u1"), user("u2")],
+    );
+    assert_eq!(
+        briefs(&polled(&current, &seen)),
+        ["task Working m2 [u1 m1 u2]"]
+    );
+}
+
+#[test]
+fn a_late_snapshot_without_a_history_asks_for_one_in_order() {
+    let current = task(
+        status_at(5, Working, Some(agent("m3"))),
+        &[user("u1"), agent("m1")],
+    );
+    let late = posted(
+        &current,
+        &task(status_at(3, Working, Some(agent("m2"))), &[]),
+    );
+    assert_eq!((late.events, late.needs_snapshot), (vec![], true));
 }
