@@ -16,15 +16,14 @@ use super::build::{self, Built, build};
 use crate::admin::{Admin, Part, Readiness};
 use crate::cli::exit;
 use crate::config::reload::reload;
-use crate::config::{Checked, Faults, StoreConfig, StoreSync, StoreUrl};
+use crate::config::{Checked, Faults, StoreConfig, StoreUrl};
 use crate::net::client::{DeliveryClient, DeliveryOptions};
 use crate::net::listen::{ListenOptions, Served, serve};
 use crate::net::tls::ServerTls;
 use crate::proxy::stack::{Bounds, stack};
 use crate::sink::dispatch::Dispatcher;
 use crate::sink::webhook::SigningKey;
-use crate::store::sqlite::Sync;
-use crate::store::{MemoryStore, Sealer, SqliteOptions, SqliteStore, Store};
+use crate::store::{MemoryStore, Sealer, SqliteStore, Store};
 use crate::telemetry::Metrics;
 use crate::wire::Body;
 
@@ -381,31 +380,26 @@ fn open_store(config: &StoreConfig) -> Result<Opened, StartError> {
     let failed = |error: &dyn std::fmt::Display| StartError::Store(error.to_string());
     match &config.url {
         StoreUrl::Memory => {
-            let sealer = match &config.key_file {
-                Some(path) => Sealer::open_or_create(path),
-                None => Sealer::ephemeral(),
+            let sealer = match (&config.key, &config.key_file) {
+                (Some(key), _) => Sealer::from_base64(key.expose()),
+                (None, Some(path)) => Sealer::open_or_create(path),
+                (None, None) => Sealer::ephemeral(),
             }
             .map_err(|error| failed(&error))?;
             Ok((
                 Kept::Memory,
-                Arc::new(MemoryStore::default()),
+                Arc::new(MemoryStore::new(config.max_tasks)),
                 Arc::new(sealer),
             ))
         }
         StoreUrl::Sqlite(path) => {
-            let options = SqliteOptions {
-                sync: match config.sync {
-                    StoreSync::Normal => Sync::Normal,
-                    StoreSync::Full => Sync::Full,
-                },
-                ..SqliteOptions::default()
-            };
-            let store = Arc::new(SqliteStore::open(path, options).map_err(|error| failed(&error))?);
-            let key = config
-                .key_file
-                .clone()
-                .unwrap_or_else(|| path.with_extension("key"));
-            let sealer = Sealer::open_or_create(key).map_err(|error| failed(&error))?;
+            let store = Arc::new(SqliteStore::open(path, config.sqlite_options()).map_err(|error| failed(&error))?);
+            let sealer = match (&config.key, &config.key_file) {
+                (Some(key), _) => Sealer::from_base64(key.expose()),
+                (None, Some(file)) => Sealer::open_or_create(file),
+                (None, None) => Sealer::open_or_create(path.with_extension("key")),
+            }
+            .map_err(|error| failed(&error))?;
             Ok((Kept::Sqlite(store.clone()), store, Arc::new(sealer)))
         }
     }

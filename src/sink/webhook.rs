@@ -23,7 +23,7 @@ pub use config::{InvalidConfig, validate};
 pub use sign::{InvalidKey, SigningKey};
 
 use super::retry::{AttemptResult, Unprepared, retry_after};
-use crate::a2a::{Dialect, StreamResponse, Task, Version};
+use crate::a2a::{Dialect, StreamResponse, Task};
 use crate::hub::Hub;
 use crate::net::client::{DeliveryClient, DeliveryError};
 use crate::store::seal::Sealer;

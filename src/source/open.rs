@@ -303,7 +303,8 @@ impl Sources {
             let status = TaskStatusUpdateEvent {
                 task_id: record.key.id.to_string(),
                 context_id: record.task.context_id.clone(),
-                status: status_now(TaskState::Submitted),
+                // Without a time: the worker's clock places its own statuses, and this one is before them all.
+                status: announced(),
                 ..TaskStatusUpdateEvent::default()
             };
             let before = record.last_seq;
@@ -329,7 +330,8 @@ impl Sources {
             let task = Task {
                 id: id.clone(),
                 context_id,
-                status: status_now(TaskState::Submitted),
+                // Without a time: the worker's clock places its own statuses, and this one is before them all.
+                status: announced(),
                 history: vec![message],
                 ..Task::default()
             };
@@ -393,7 +395,7 @@ impl Sources {
         Task {
             id: id.to_owned(),
             context_id,
-            status: status_now(TaskState::Submitted),
+            status: announced(),
             history: vec![message],
             ..Task::default()
         }
@@ -611,6 +613,14 @@ fn beginning_of(task: &Task) -> Task {
             .cloned()
             .collect(),
         ..task.clone()
+    }
+}
+
+/// The status of a task, or of a turn, that the sidecar announces.
+fn announced() -> TaskStatus {
+    TaskStatus {
+        state: TaskState::Submitted,
+        ..TaskStatus::default()
     }
 }
 

@@ -280,6 +280,12 @@ impl Watch {
                         self.drain(stream);
                         return Left::Done;
                     }
+                    if self.demand.last_seq() != since {
+                        // It has missed something. What it still brings could no longer be placed: a new one can.
+                        self.drain(stream);
+                        self.broken_streams += 1;
+                        return Left::For(Way::Subscribe);
+                    }
                     continue;
                 }
             };

@@ -28,7 +28,8 @@ use crate::a2a::{
 };
 use crate::net::client::{DeliveryClient, DeliveryOptions};
 use crate::net::guard::AddressPolicy;
-use crate::sink::webhook::{self, Prepared};
+use crate::a2a::Dialect;
+use crate::sink::webhook::Prepared;
 use crate::store::{
     Append, Deliveries, DeliveryState, Principal, PushRegistration, TaskLog, TaskRecord, WorkerLink,
 };
