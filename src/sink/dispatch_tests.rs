@@ -425,6 +425,19 @@ async fn while_a_delivery_hangs_the_store_is_not_asked_without_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_others_are_quicker_the_store_is_not_asked_without_a_pause() {
+    let world = World::paused();
+    let (script, mut seen) = Script::new([]);
+    world.store.stolen_claims.store(50, Ordering::SeqCst);
+    let start = Instant::now();
+    world.task("t1", vec![world.plain("t1", "a", URL)]).await;
+    let _running = Running::start(world.dispatcher(script, policy()));
+    let posted = next(&mut seen).await;
+    // One of them may be asked for at once, as the bell has rung.
+    assert!(posted.at - start >= CONTENDED_WAIT * 49);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_config_removed_meanwhile_gets_nothing_more() {
     let world = World::paused();
     let (script, mut seen) = Script::new([Step::Take(Duration::from_secs(1))]);
@@ -509,6 +522,30 @@ async fn version_0_posts_the_task_as_it_stood_and_reads_the_log_once() {
         }
         let read = world.store.events_read.load(Ordering::SeqCst);
         assert!(read <= 2 * EVENTS, "{read} events read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_may_be_ahead_of_the_hubs_memory() {
+    for (dialect, text) in [
+        ("v1.0/jsonrpc", "/statusUpdate/status/message/parts/0/text"),
+        ("v0.3/jsonrpc", "/status/message/parts/0/text"),
+    ] {
+        let world = World::paused();
+        let push = world.push("t1", "a", dialect, &address(URL));
+        let key = world.task("t1", vec![push]).await;
+        // Keeps the hub's memory of the task, which an append to the store alone does not reach.
+        let _demand = world.hub.demand(&key).await.unwrap();
+        world.append(&key, vec![working(2)]).await;
+        assert_eq!(
+            world.hub.record(&key).await.unwrap().unwrap().last_seq,
+            Seq(1)
+        );
+        let (script, mut seen) = Script::new([]);
+        let _running = Running::start(world.dispatcher(script, policy()));
+        next(&mut seen).await;
+        let json = next(&mut seen).await.json();
+        assert_eq!(json.pointer(text).unwrap(), "2", "{json}");
     }
 }
 
