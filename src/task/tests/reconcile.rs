@@ -573,6 +573,7 @@ fn an_end_that_is_a_whole_task_brings_its_content() {
     let all = reconcile_final(Some(&submitted()), StreamResponse::Task(end.clone()), None);
     check(Some(&submitted()), &all);
     assert_eq!(briefs(&all), ["Working m1", "a=1.", "Failed m2"]);
+    assert_eq!(all.events.last(), Some(&status_event(end.status.clone())));
     assert_eq!(all.task, Some(end));
 }
 
@@ -651,4 +652,16 @@ fn a_late_snapshot_without_a_history_asks_for_one_in_order() {
         &task(status_at(3, Working, Some(agent("m2"))), &[]),
     );
     assert_eq!((late.events, late.needs_snapshot), (vec![], true));
+}
+
+#[test]
+fn the_end_takes_nothing_from_another_task() {
+    let mut other = with(
+        &[artifact("a", &["1"])],
+        working(&[user("u1"), agent("m1")]),
+    );
+    other.id = "x".to_owned();
+    let end = status_event(status(Completed, None));
+    let all = reconcile_final(Some(&submitted()), end, Some(other));
+    assert_eq!(briefs(&all), ["Completed -"]);
 }
