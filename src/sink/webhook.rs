@@ -134,15 +134,12 @@ impl Webhooks {
     /// [`PrepareError`].
     pub async fn open(&self, delivery: &Delivery) -> Result<Opened, PrepareError> {
         let store = self.hub.store();
-        let mut record = self
+        // During an append this can be older than the delivery's event, which is then read from the log.
+        let record = self
             .hub
             .record(&delivery.key)
             .await?
             .ok_or(Unprepared::Gone)?;
-        if record.last_seq < delivery.seq {
-            // The store has the event, the hub's memory not yet: the append is between the two.
-            record = store.task(&delivery.key).await?.ok_or(Unprepared::Gone)?;
-        }
         let registration = store
             .registrations(&delivery.key)
             .await?

@@ -55,9 +55,8 @@ async fn child() {
             }
         })
     });
-    for ended in join_all(writers).await {
-        ended.expect("a writer");
-    }
+    let ended = join_all(writers).await;
+    panic!("a writer has ended: {ended:?}");
 }
 
 /// The task and the number in a line of the child's.

@@ -16,6 +16,8 @@ use crate::task::{Seq, TaskKey};
 pub struct Faulty {
     inner: MemoryStore,
     pub fail_claims: AtomicUsize,
+    /// Claims that another process is taken to have been quicker at.
+    pub stolen_claims: AtomicUsize,
     pub fail_reads: AtomicUsize,
     pub fail_finishes: AtomicUsize,
     pub events_read: AtomicUsize,
@@ -28,6 +30,7 @@ impl Default for Faulty {
         Self {
             inner: MemoryStore::default(),
             fail_claims: AtomicUsize::new(0),
+            stolen_claims: AtomicUsize::new(0),
             fail_reads: AtomicUsize::new(0),
             fail_finishes: AtomicUsize::new(0),
             events_read: AtomicUsize::new(0),
@@ -127,6 +130,9 @@ impl Deliveries for Faulty {
     ) -> Result<Vec<Delivery>, StoreError> {
         self.claims.fetch_add(1, Ordering::SeqCst);
         fail(&self.fail_claims)?;
+        if fail(&self.stolen_claims).is_err() {
+            return Ok(Vec::new());
+        }
         self.inner.claim(now, until, limit).await
     }
     async fn finish(

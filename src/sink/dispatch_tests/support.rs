@@ -179,7 +179,7 @@ impl World {
                 finished.changed().await.unwrap();
             }
         };
-        timeout(Duration::from_secs(1 << 40), settled)
+        timeout(Duration::from_secs(30 * 86_400), settled)
             .await
             .unwrap();
     }

@@ -140,8 +140,11 @@ pub(super) fn run(
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(StoreError::from);
     let closed = conn.close().map_err(|(_, error)| StoreError::from(error));
-    drop(lock);
-    checkpoint.and(closed)
+    // Not left to the file's closing: a child process that is just being started holds a copy of it for a moment.
+    let unlocked = lock
+        .unlock()
+        .map_err(|error| StoreError::Unavailable(format!("the lock file: {error}")));
+    checkpoint.and(closed).and(unlocked)
 }
 
 fn write(conn: &Connection, group: &mut Vec<Box<dyn Job>>) {

@@ -1,5 +1,6 @@
 //! Tests of the log's rules: examples by behaviour, and properties against a model of a worker.
 
+mod ending;
 mod fold;
 mod garbage;
 mod ids;
