@@ -86,7 +86,8 @@ class Cell {
     await fetch(`${plan.gates}/gate/${this.key}`, { method: 'POST' });
   }
   hear(via, body) {
-    this.heard.push({ via, body });
+    const at = (performance.now() - this.started) / 1000; // seconds since the cell began
+    this.heard.push({ via, body, at });
     return body;
   }
   ids() {
@@ -190,6 +191,7 @@ const MODES = {
 
 async function run(cell) {
   const seconds = cell.spec.deadline;
+  cell.started = performance.now();
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not done within ${seconds} s`)), seconds * 1000);
