@@ -19,9 +19,7 @@ pub use live::Entry;
 use live::Live;
 
 use crate::a2a::{StreamResponse, Task, TaskState};
-use crate::store::{
-    Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink,
-};
+use crate::store::{Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink};
 use crate::task::fold::fold_mut;
 use crate::task::reconcile::{Observation, Order, reconcile, reconcile_final};
 use crate::task::{Seq, TaskKey};
@@ -194,15 +192,13 @@ impl Hub {
         snapshot: Option<Task>,
     ) -> Result<(), StoreError> {
         self.change(key, |record| {
-            let events =
-                reconcile_final(Some(&record.task), end.clone(), snapshot.clone()).events;
+            let events = reconcile_final(Some(&record.task), end.clone(), snapshot.clone()).events;
             // What the sidecar needed for its own calls in this task is not kept longer than the task.
-            let link = (record.link.credentials.is_some() && !events.is_empty()).then(|| {
-                WorkerLink {
+            let link =
+                (record.link.credentials.is_some() && !events.is_empty()).then(|| WorkerLink {
                     credentials: None,
                     ..record.link.clone()
-                }
-            });
+                });
             Change { events, link }
         })
         .await

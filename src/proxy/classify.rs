@@ -170,9 +170,9 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
         }
         Err(ProbeError::NotAnObject) => return Ok(None),
         Err(_) => {
-            let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
-                A2aError::new(ErrorKind::Parse, "The body is not JSON")
-            });
+            let error = jsonrpc::decode_call(bytes)
+                .err()
+                .unwrap_or_else(|| A2aError::new(ErrorKind::Parse, "The body is not JSON"));
             return Err((default, None, error));
         }
     };
@@ -199,7 +199,10 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
             .is_none_or(|id| matches!(id.kind(), Kind::String | Kind::Number | Kind::Null));
     if !sound {
         let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
-            A2aError::new(ErrorKind::InvalidRequest, "The envelope is no JSON-RPC 2.0 request")
+            A2aError::new(
+                ErrorKind::InvalidRequest,
+                "The envelope is no JSON-RPC 2.0 request",
+            )
         });
         return Err((dialect, id, error));
     }
@@ -251,14 +254,11 @@ fn named_version(parts: &Parts) -> Option<&str> {
 
 fn is_json(parts: &Parts) -> bool {
     // A body that says nothing of itself is looked at: some clients are that simple.
-    parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_none_or(|value| {
-            value
-                .to_str()
-                .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
-        })
+    parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
+    })
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {

@@ -41,13 +41,16 @@ impl EventStream {
     /// The frames.
     pub fn frames(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         let ends_at = (!self.max_life.is_zero()).then(|| Instant::now() + self.max_life);
-        unfold((self, ends_at, false), |(mut stream, ends_at, over)| async move {
-            if over {
-                return None;
-            }
-            let (frame, over) = stream.next(ends_at).await?;
-            Some((Ok(frame), (stream, ends_at, over)))
-        })
+        unfold(
+            (self, ends_at, false),
+            |(mut stream, ends_at, over)| async move {
+                if over {
+                    return None;
+                }
+                let (frame, over) = stream.next(ends_at).await?;
+                Some((Ok(frame), (stream, ends_at, over)))
+            },
+        )
     }
 
     /// The next frame, and whether it is the last.

@@ -37,7 +37,11 @@ impl Sources {
             observed = match self.read(&record, upstream, LAST_READ).await {
                 Ok((task, since)) => return self.hub().observe_whole(key, task, Some(since)).await,
                 // Whoever cannot be asked is believed in the order in which it speaks.
-                Err(_) => self.hub().observe(key, event, Some(observed.last_seq)).await?,
+                Err(_) => {
+                    self.hub()
+                        .observe(key, event, Some(observed.last_seq))
+                        .await?
+                }
             };
         }
         if let Some(end) = observed.end.take() {
@@ -49,9 +53,7 @@ impl Sources {
                     .ok()
                     .map(|(task, _)| task)
             };
-            observed.state = end
-                .status()
-                .map_or(observed.state, |status| status.state);
+            observed.state = end.status().map_or(observed.state, |status| status.state);
             self.hub().end(key, end, snapshot).await?;
         }
         Ok(observed)

@@ -157,9 +157,7 @@ impl Sources {
             let mut pending = pending(&turn, way, webhook.as_ref());
             let first = match patience {
                 None => Some(pending.as_mut().await),
-                Some(patience) => tokio::time::timeout(patience, pending.as_mut())
-                    .await
-                    .ok(),
+                Some(patience) => tokio::time::timeout(patience, pending.as_mut()).await.ok(),
             };
             match first {
                 Some(Ok(opening)) => {
@@ -260,9 +258,7 @@ impl Sources {
         let key = record.key.clone();
         if !fresh {
             for order in &turn.push {
-                self.hub()
-                    .register(self.seal_push(&key, order)?)
-                    .await?;
+                self.hub().register(self.seal_push(&key, order)?).await?;
             }
         }
         let whole = stream.is_none();
@@ -628,7 +624,11 @@ fn announced() -> TaskStatus {
 pub(super) fn status_now(state: TaskState) -> TaskStatus {
     TaskStatus {
         state,
-        timestamp: Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+        timestamp: Some(
+            jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+                .to_string(),
+        ),
         ..TaskStatus::default()
     }
 }

@@ -24,7 +24,9 @@ impl Schedule {
             .clamp(policy.first, policy.max.max(policy.first));
         match retry_after {
             // Only later than asked for, or all tasks that were told the same come back at once.
-            Some(asked) => asked.max(wait).mul_f64(1.0 + policy.jitter * rand::random::<f64>()),
+            Some(asked) => asked
+                .max(wait)
+                .mul_f64(1.0 + policy.jitter * rand::random::<f64>()),
             None => wait,
         }
     }

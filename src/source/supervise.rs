@@ -361,7 +361,8 @@ impl Watch {
         match opened.map(|reply| reply.value) {
             Ok(Opened::Stream(stream)) => {
                 // What went by before the stream opened is in the task: 1.0 sends it first, 0.x does not.
-                if self.can_read(record) && self.look(record).await.is_ok_and(TaskState::is_terminal)
+                if self.can_read(record)
+                    && self.look(record).await.is_ok_and(TaskState::is_terminal)
                 {
                     self.drain(stream);
                     return Left::Done;
@@ -372,7 +373,13 @@ impl Watch {
                 let since = Some(self.demand.last_seq());
                 match self
                     .sources
-                    .merge(record, &self.upstream, StreamResponse::Task(task), since, true)
+                    .merge(
+                        record,
+                        &self.upstream,
+                        StreamResponse::Task(task),
+                        since,
+                        true,
+                    )
                     .await
                 {
                     Ok(_) => self.stream_left(record, None).await,
@@ -508,11 +515,10 @@ impl Watch {
                 .iter()
                 .find(|mode| usable(mode))
         } else {
-            prefer.iter().find(|mode| usable(mode)).or_else(|| {
-                [Mode::Stream, Mode::Poll]
-                    .iter()
-                    .find(|mode| usable(mode))
-            })
+            prefer
+                .iter()
+                .find(|mode| usable(mode))
+                .or_else(|| [Mode::Stream, Mode::Poll].iter().find(|mode| usable(mode)))
         };
         match way {
             Some(Mode::Push) => Left::For(Way::Push),

@@ -47,8 +47,7 @@ impl Sources {
         body: &[u8],
         upstream: impl Fn(&str) -> Option<Arc<Upstream>>,
     ) -> Result<(), ReceiveError> {
-        let event =
-            decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
+        let event = decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
         let token_hash = token_hash(token);
         if let Some(mut early) = self.inner.early.get_mut(&token_hash) {
             // The send is not answered yet. It must not be made to wait for the webhook's acknowledgement: some workers

@@ -185,9 +185,9 @@ impl Worker {
                 .dialect
                 .decode_answer(operation, result)
                 .map_err(CallError::Rpc),
-            Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => Err(CallError::Rpc(
-                jsonrpc::decode_error(known.dialect, &error),
-            )),
+            Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
+                Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
+            }
             _ if !parts.status.is_success() => Err(CallError::Http {
                 status: parts.status,
                 headers: end_to_end(&parts.headers),

@@ -228,10 +228,7 @@ impl Worker {
 
     async fn fetch_card(&self) -> Result<Known, CallError> {
         let mut last = CallError::NoCard("it was not asked".to_owned());
-        for path in [
-            "/.well-known/agent-card.json",
-            "/.well-known/agent.json",
-        ] {
+        for path in ["/.well-known/agent-card.json", "/.well-known/agent.json"] {
             match self.get_card(path).await {
                 Ok(bytes) => {
                     let card = WorkerCard::parse(&bytes, &self.target.base)

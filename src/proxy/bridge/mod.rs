@@ -13,8 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Response, StatusCode};
 use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -22,16 +22,18 @@ use super::access::{Access, principal};
 use super::call::{A2aCall, Call};
 use super::decide::Situation;
 use super::error::Error;
+use super::record::Note;
 use super::route::{Route, Routes};
+use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
-use crate::a2a::A2aError;
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
 use crate::source::{Mode, Sources, Upstream, Want};
 use crate::store::{Principal, TaskRecord};
 use crate::task::TaskKey;
+use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
 
@@ -95,6 +97,7 @@ impl Service<Routed> for Bridge {
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => Box::pin(async move {
+                Note::of(&request.parts).plan(Plan::Pass);
                 shared
                     .pass(request.parts, request.body, &request.route)
                     .await
@@ -168,6 +171,7 @@ impl Asked {
             requester: self.call.dialect.version,
             worker: self.known.dialect.version,
             can: self.route.upstream.worker.abilities(&self.known),
+            reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
             observe: self.route.observe,
             delivery: self.route.delivery,
@@ -243,6 +247,7 @@ impl Shared {
             )
             .await
         {
+            Note::of(&asked.parts).task(&record.key.id);
             Ok(Some(record))
         } else {
             // Not found and not allowed look the same (§13.1).
@@ -254,9 +259,7 @@ impl Shared {
         let received = self
             .sources
             .receive(token, body, |route| {
-                self.routes
-                    .named(route)
-                    .map(|route| route.upstream.clone())
+                self.routes.named(route).map(|route| route.upstream.clone())
             })
             .await;
         let status = match received {

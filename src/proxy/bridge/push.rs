@@ -156,10 +156,7 @@ fn no_config(get: &PushConfigRequest) -> A2aError {
     A2aError::new(
         ErrorKind::TaskNotFound,
         match &get.id {
-            Some(id) => format!(
-                "Task {} has no push notification config {id}.",
-                get.task_id
-            ),
+            Some(id) => format!("Task {} has no push notification config {id}.", get.task_id),
             None => format!("Task {} has no push notification config.", get.task_id),
         },
     )

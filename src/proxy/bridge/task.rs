@@ -32,8 +32,7 @@ impl Shared {
         asked: Asked,
         get: GetTaskRequest,
     ) -> Result<Response<Body>, Error> {
-        let wait =
-            long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
+        let wait = long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
         let mut record = self.record(&asked, &get.id).await?;
         if record.is_none() {
             if wait.is_none() {
@@ -213,10 +212,7 @@ impl Shared {
             None => {
                 let at = Some((record.epoch, record.last_seq));
                 let task = StreamResponse::Task(Task::clone(&record.task));
-                (
-                    record.last_seq,
-                    Some(asked.renderer.loose_frame(at, &task)),
-                )
+                (record.last_seq, Some(asked.renderer.loose_frame(at, &task)))
             }
         };
         let body = self.stream(&asked, &record, after, first, false).await?;
@@ -277,4 +273,3 @@ impl Shared {
         }
     }
 }
-
