@@ -164,7 +164,8 @@ impl Sources {
                     for ability in refused {
                         turn.upstream.worker.learn(ability, false);
                     }
-                    return self.opened(turn, way, opening, webhook).await;
+                    // Boxed, so that waiting for the worker does not cost the memory of what comes after it.
+                    return Box::pin(self.opened(turn, way, opening, webhook)).await;
                 }
                 None => {
                     if matches!(way, Mode::Poll | Mode::Push) {
