@@ -272,3 +272,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
         Box::new(error.to_http())
     })
 }
+
+#[cfg(test)]
+#[path = "classify_tests.rs"]
+mod tests;

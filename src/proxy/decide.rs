@@ -168,3 +168,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
     add(Mode::Stream, true);
     ways
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, StreamResponse, TaskStatusUpdateEvent};
 use crate::hub::{Follow, Next};
 use crate::store::TaskRecord;
+use crate::telemetry::event::Counted;
 use crate::wire::sse::KEEP_ALIVE;
 
 /// One open stream.
@@ -33,6 +34,8 @@ pub struct EventStream {
     pub keep_alive: Duration,
     /// The longest life; zero: no bound.
     pub max_life: Duration,
+    /// Counts the stream as long as it is open.
+    pub counted: Counted,
     /// Ends the stream cleanly, so that the requester resumes elsewhere.
     pub closing: CancellationToken,
 }

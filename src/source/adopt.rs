@@ -120,9 +120,7 @@ impl Sources {
         let (task, since) = self
             .read_as(record, upstream, context, upstream.policy.call_timeout)
             .await?;
-        self.hub()
-            .observe_whole(&record.key, task, Some(since))
-            .await?;
+        self.merge_whole(record, task, since).await?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use crate::a2a::{
 use crate::hub::Demand;
 use crate::store::{StoreError, TaskRecord};
 use crate::task::TaskKey;
+use crate::telemetry::event::{Counted, SourceChanged, TaskEnded};
 use crate::worker::{CallError, EventStream, Opened};
 
 /// The wait after a failure of the store, before the source is tried again.
@@ -70,6 +71,8 @@ struct Watch {
     broken_streams: u32,
     /// Answers in a row that the task is not known.
     not_found: u32,
+    /// The way in use, counted.
+    counted: Option<(Mode, Counted)>,
 }
 
 impl Sources {
@@ -128,6 +131,7 @@ impl Sources {
             failing_since: None,
             broken_streams: 0,
             not_found: 0,
+            counted: None,
         };
         watch.run(start).await;
     }
@@ -567,8 +571,7 @@ impl Watch {
             read = self.sources.read(&record, &self.upstream, timeout) => read.map_err(Look::Worker)?,
         };
         self.sources
-            .hub()
-            .observe_whole(&self.key, task, Some(since))
+            .merge_whole(&record, task, since)
             .await
             .map(|observed| observed.state)
             .map_err(Look::Store)
@@ -649,7 +652,18 @@ impl Watch {
         });
         loop {
             match self.sources.hub().end(&self.key, end.clone(), None).await {
-                Ok(()) | Err(StoreError::NotFound) => return,
+                Ok(()) => {
+                    TaskEnded {
+                        route: &self.key.route,
+                        task: &self.key.id,
+                        state: TaskState::Failed.name(),
+                        source: self.counted.as_ref().map_or("", |(mode, _)| mode.name()),
+                        given_up: Some(why),
+                    }
+                    .emit();
+                    return;
+                }
+                Err(StoreError::NotFound) => return,
                 Err(error) => {
                     tracing::warn!(task = %self.key, %error, "a task's end could not be kept; it is tried again");
                     if self.pause(STORE_RETRY).await {
@@ -660,7 +674,20 @@ impl Watch {
         }
     }
 
-    async fn note_source(&self, mode: Mode) {
+    async fn note_source(&mut self, mode: Mode) {
+        if let Some((before, _)) = &self.counted
+            && *before != mode
+        {
+            SourceChanged {
+                route: &self.key.route,
+                task: &self.key.id,
+                from: before.name(),
+                to: mode.name(),
+                reason: "the one before failed or fell silent",
+            }
+            .emit();
+        }
+        self.counted = Some((mode, Counted::task(&self.key.route, mode.name())));
         let noted = self
             .sources
             .hub()

@@ -209,6 +209,7 @@ impl Shared {
                 ends_at_interrupt: of_send || asked.call.dialect.version.is_v0(),
                 keep_alive: policy.keep_alive,
                 max_life: policy.stream_max_life,
+                counted: telemetry::event::Counted::stream(&asked.route.name),
                 closing: self.closing.clone(),
             }
             .frames(),
