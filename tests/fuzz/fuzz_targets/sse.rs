@@ -87,10 +87,14 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(read(with_comments.into_iter()), whole);
     }
 
-    // What was read can be written, and is read as the same.
+    // What was read can be written, and is read as the same. Only a NUL in a name cannot: the standard lets it pass,
+    // our frames do not.
     for event in &whole.events {
-        let id = event.id.as_deref();
-        let frame = sse::encode(id, event.event.as_deref(), &event.text());
+        let name = event.event.as_deref();
+        if name.is_some_and(|name| name.contains('\0')) {
+            continue;
+        }
+        let frame = sse::encode(event.id.as_deref(), name, &event.text());
         let frame = frame.expect("what was read in fields can be written in fields");
         let mut parser = SseParser::new(SseLimits::default());
         parser.push(&frame);

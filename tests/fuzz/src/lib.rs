@@ -42,11 +42,16 @@ fn request(dialect: Dialect, operation: Operation, params: &[u8]) {
         return;
     };
     let (method, written) = dialect.encode_request(&first);
-    let (version, again) = jsonrpc::classify(method).expect("a method that is written is known");
-    assert_eq!(version.is_v0(), dialect.version.is_v0());
-    assert_eq!(again, first.operation());
+    // 0.x has no call for some operations, but workers that have one all the same (see `Dialect::supports`).
+    if dialect.supports(operation) {
+        let (version, again) =
+            jsonrpc::classify(method).expect("a method that is written is known");
+        assert_eq!(version.is_v0(), dialect.version.is_v0());
+        assert_eq!(again, operation);
+    }
+    assert_eq!(first.operation(), operation);
     let second = dialect
-        .decode_request(again, written.to_string().as_bytes())
+        .decode_request(operation, written.to_string().as_bytes())
         .expect("a request that was written can be read");
     assert_eq!(dialect.encode_request(&second), (method, written));
 }
@@ -84,7 +89,10 @@ fn webhook(dialect: Dialect, body: &[u8]) {
     };
     let (written, _) = dialect.encode_webhook(&first, &task(&first));
     let second = decode_webhook(&written).expect("a webhook that was written can be read");
-    assert_eq!(dialect.encode_webhook(&second, &task(&second)).0, written);
+    let (again, _) = dialect.encode_webhook(&second, &task(&second));
+    // As JSON: the order of members means nothing.
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("we write JSON");
+    assert_eq!(json(&again), json(&written));
 }
 
 fn error(dialect: Dialect, wrong: &Value) {
