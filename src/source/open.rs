@@ -173,7 +173,7 @@ impl Sources {
                             .worker
                             .learn(Ability::ReturnImmediately, false);
                     }
-                    return self.announce(turn, way, pending, webhook).await;
+                    return Box::pin(self.announce(turn, way, pending, webhook)).await;
                 }
                 Some(Err(failed)) => {
                     if let Some(webhook) = webhook {
