@@ -74,7 +74,7 @@ impl Shared {
             if !parts.status.is_success() {
                 return Err(Error::Worker(CallError::Http {
                     status: parts.status,
-                    headers: parts.headers,
+                    headers: Box::new(parts.headers),
                     body: bytes,
                 }));
             }
