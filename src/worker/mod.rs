@@ -278,7 +278,7 @@ impl Worker {
                 let headers = response.headers().clone();
                 return Err(CallError::Http {
                     status,
-                    headers,
+                    headers: Box::new(headers),
                     body: Bytes::new(),
                 });
             }
