@@ -261,7 +261,7 @@ impl Sources {
             }
         }
         let whole = stream.is_none();
-        let since = Some(self.taken_up(&record).await?);
+        let since = Some(self.taken_up(&turn, &record).await?);
         self.merge(&record, &turn.upstream, first, since, whole)
             .await?;
         if let Some(webhook) = &webhook {
@@ -294,7 +294,7 @@ impl Sources {
         webhook: Option<OwnWebhook>,
     ) -> Result<First, OpenError> {
         let (record, before) = if let Some(record) = turn.existing.clone() {
-            self.taken_up(&record).await?;
+            self.taken_up(&turn, &record).await?;
             let before = record.last_seq;
             (record, before)
         } else {
@@ -334,7 +334,10 @@ impl Sources {
 
     /// The worker has taken the message that a task waited for. Whoever looks must not be told that it still waits, and
     /// what the worker repeats of that (some answer with the task as it was) is no news.
-    async fn taken_up(&self, record: &TaskRecord) -> Result<Seq, StoreError> {
+    ///
+    /// The message itself is noted with it: what comes after it in the worker's history is new, and what came before it
+    /// is not, even if the worker shows it as the status again.
+    async fn taken_up(&self, turn: &Turn, record: &TaskRecord) -> Result<Seq, StoreError> {
         if !record.task.status.state.is_interrupted() {
             return Ok(record.last_seq);
         }
@@ -346,6 +349,12 @@ impl Sources {
         };
         let since = Some(record.last_seq);
         let event = StreamResponse::StatusUpdate(status);
+        let observed = self.hub().observe(&record.key, event, since).await?;
+        let mut message = turn.request.message.clone();
+        message.task_id = Some(record.key.id.to_string());
+        message.context_id = Some(record.task.context_id.clone());
+        let since = Some(observed.last_seq);
+        let event = StreamResponse::Message(message);
         let observed = self.hub().observe(&record.key, event, since).await?;
         Ok(observed.last_seq)
     }
