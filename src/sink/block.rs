@@ -2,7 +2,7 @@
 
 use super::render::ends_stream;
 use crate::a2a::StreamResponse;
-use crate::hub::{Entry, Follow, Next};
+use crate::hub::{Follow, Next};
 use crate::store::StoreError;
 use crate::task::Seq;
 
@@ -14,8 +14,11 @@ use crate::task::Seq;
 pub async fn outcome(follow: &mut Follow) -> Result<(), StoreError> {
     loop {
         match follow.next().await? {
+            // A task in the middle of a log tells of messages and metadata; its status is the one before it.
+            Next::Event(entry)
+                if matches!(*entry.event, StreamResponse::Task(_)) && entry.seq > Seq(1) => {}
             Next::Event(entry) => {
-                if entry.event.is_terminal() || (interrupts(&entry) && !follow.behind()) {
+                if entry.event.is_terminal() || (ends_stream(&entry.event) && !follow.behind()) {
                     return Ok(());
                 }
             }
@@ -27,19 +30,4 @@ pub async fn outcome(follow: &mut Follow) -> Result<(), StoreError> {
             }
         }
     }
-}
-
-/// Whether the event says that the task waits for somebody now. A task event that is not the first tells of what no
-/// status update can say, such as the requester's own answer in the history, and carries the status as it was: of the
-/// question that the answer was for. A second question differs in its message or its time; only a worker that gives
-/// neither has to be believed.
-fn interrupts(entry: &Entry) -> bool {
-    let repeats = match &*entry.event {
-        StreamResponse::Task(task) => {
-            entry.seq > Seq(1)
-                && (task.status.message.is_some() || task.status.timestamp.is_some())
-        }
-        _ => false,
-    };
-    !repeats && ends_stream(&entry.event)
 }

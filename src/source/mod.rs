@@ -5,10 +5,14 @@
 //! task, however many requesters watch it. Sources write into the hub and know nothing of sinks.
 
 mod adopt;
+mod block;
+mod keep;
 mod merge;
 mod open;
 mod policy;
 mod poll;
+mod push;
+mod stream;
 mod supervise;
 mod upstream;
 pub mod webhook;

@@ -82,7 +82,9 @@ impl CallError {
         match self {
             CallError::Rpc(error) => matches!(
                 error.kind,
-                ErrorKind::MethodNotFound
+                // The envelope is ours and sound: what 0.2 servers call an invalid request is a method that they lack.
+                ErrorKind::InvalidRequest
+                    | ErrorKind::MethodNotFound
                     | ErrorKind::UnsupportedOperation
                     | ErrorKind::PushNotificationNotSupported
             ),
