@@ -390,7 +390,7 @@ impl Hub {
     fn sweep(&self) {
         const EVERY: usize = 1024;
         let len = self.inner.live.len();
-        if len >= EVERY && len.is_power_of_two() || len > EVERY && len % EVERY == 0 {
+        if len >= EVERY && len.is_power_of_two() || len > EVERY && len.is_multiple_of(EVERY) {
             self.inner.live.retain(|_, live| live.strong_count() > 0);
         }
     }

@@ -14,8 +14,8 @@ use super::supervise::Start;
 use super::{Mode, Sources, Upstream};
 use crate::a2a::request::Answer;
 use crate::a2a::{
-    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task,
-    TaskState, TaskStatus, TaskStatusUpdateEvent,
+    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task, TaskState,
+    TaskStatus, TaskStatusUpdateEvent,
 };
 use crate::store::{Principal, StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
@@ -162,7 +162,8 @@ impl Sources {
                     for ability in refused {
                         turn.upstream.worker.learn(ability, false);
                     }
-                    return self.opened(turn, way, opening, webhook).await;
+                    // Boxed, so that waiting for the worker does not cost the memory of what comes after it.
+                    return Box::pin(self.opened(turn, way, opening, webhook)).await;
                 }
                 None => {
                     if matches!(way, Mode::Poll | Mode::Push) {
@@ -170,7 +171,7 @@ impl Sources {
                             .worker
                             .learn(Ability::ReturnImmediately, false);
                     }
-                    return self.announce(turn, way, pending, webhook).await;
+                    return Box::pin(self.announce(turn, way, pending, webhook)).await;
                 }
                 Some(Err(failed)) => {
                     if let Some(webhook) = webhook {

@@ -30,7 +30,7 @@ pub enum CallError {
         /// The status.
         status: StatusCode,
         /// The end-to-end headers of the answer.
-        headers: HeaderMap,
+        headers: Box<HeaderMap>,
         /// The body, as far as it was read.
         body: Bytes,
     },

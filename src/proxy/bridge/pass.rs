@@ -43,13 +43,9 @@ impl Shared {
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
         Note::of(&asked.parts).plan(Plan::Pass);
         let Asked {
-            parts,
-            route,
-            call,
-            known,
-            ..
+            parts, route, call, ..
         } = &asked;
-        let endpoint = known.endpoint.clone();
+        let endpoint = asked.known().await?.endpoint.clone();
         let body = Body::full(call.body.clone());
         if call.operation != Operation::SendMessage {
             let parts = clone_head(parts);
@@ -78,7 +74,7 @@ impl Shared {
             if !parts.status.is_success() {
                 return Err(Error::Worker(CallError::Http {
                     status: parts.status,
-                    headers: parts.headers,
+                    headers: Box::new(parts.headers),
                     body: bytes,
                 }));
             }
