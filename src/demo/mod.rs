@@ -268,3 +268,79 @@ fn arrived(event: &Value) -> Vec<Line> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::a2a::TaskState;
+    use board::{News, Wrong};
+    use worker::{ANSWER, PROGRESS};
+
+    /// A board on which every cell heard everything, but for this one, whose answer is `answer`.
+    fn board(odd: Place, answer: &str) -> Board {
+        let mut board = Board::default();
+        for place in Place::all() {
+            let mut hear = |news| board.hear(place, Duration::ZERO, news);
+            hear(News::Status(TaskState::Submitted, None));
+            for said in PROGRESS {
+                hear(News::Status(TaskState::Working, Some(said.to_owned())));
+            }
+            let answer = if place == odd { answer } else { ANSWER };
+            hear(News::Artifact(answer.to_owned()));
+            hear(News::Status(TaskState::Completed, None));
+            board.end(place, Ok(()));
+        }
+        board
+    }
+
+    fn text(lines: &[Line]) -> String {
+        let lines: Vec<_> = lines.iter().map(|line| line.paint(false)).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_exit_code_is_0_only_if_every_cell_came_out_right() {
+        for place in Place::all() {
+            let (lines, code) = verdict(&board(place, ANSWER), Duration::ZERO, false);
+            assert_eq!(code, exit::OK);
+            assert!(text(&lines).contains("all 8 cells ok"));
+
+            let (lines, code) = verdict(&board(place, "41"), Duration::ZERO, false);
+            assert_eq!(code, exit::FAILED);
+            assert_eq!(
+                text(&lines),
+                format!(" wrong: {place}: the artifact is \"41\", not \"42\"")
+            );
+        }
+    }
+
+    #[test]
+    fn each_wrong_cell_is_named_with_its_fault() {
+        let mut board = Board::default();
+        for place in Place::all() {
+            let refused = Wrong::Failed("refused: no".to_owned());
+            board.end(place, Err(refused));
+        }
+        let (lines, code) = verdict(&board, Duration::ZERO, true);
+        assert_eq!((code, lines.len()), (exit::FAILED, 8));
+        let expected = " wrong: push, worker polls: refused: no";
+        assert!(text(&lines).ends_with(expected), "{}", text(&lines));
+    }
+
+    #[tokio::test]
+    async fn the_stage_leaves_nothing_behind() {
+        crate::net::install_crypto_provider();
+        let (_, metrics) = Metrics::recorder();
+        let stage = Stage::start(&metrics).await.unwrap();
+        let folder = stage.folder().to_owned();
+        let addresses: Vec<_> = Ability::ALL.map(|ability| stage.url(ability)).to_vec();
+        assert!(folder.join("blocks.db").exists());
+        stage.stop().await;
+        assert!(!folder.exists());
+        for address in addresses {
+            let address = address.trim_start_matches("http://");
+            let listening = tokio::net::TcpStream::connect(address).await;
+            assert!(listening.is_err(), "{address} still listens");
+        }
+    }
+}

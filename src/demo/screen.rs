@@ -213,3 +213,154 @@ impl<W: Write> Drop for Screen<W> {
         let _ = self.show_cursor();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::a2a::TaskState;
+    use crate::demo::board::News;
+
+    const LIVE: Look = Look {
+        live: true,
+        colours: false,
+    };
+
+    fn heard(board: &mut Board, tenths: u64, state: TaskState) {
+        let Some(place) = Place::all().last() else {
+            panic!("there are cells");
+        };
+        let at = Duration::from_millis(100 * tenths);
+        board.hear(place, at, News::Status(state, None));
+    }
+
+    /// What a terminal of 80 columns and 24 lines shows after these bytes: it knows what the screen uses.
+    fn terminal(bytes: &[u8]) -> Vec<String> {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let mut lines = vec![String::new()];
+        let mut at = 0;
+        let mut rest = text.as_str();
+        while let Some(char) = rest.chars().next() {
+            rest = &rest[char.len_utf8()..];
+            match char {
+                '\r' => {}
+                '\n' => {
+                    at += 1;
+                    if lines.len() <= at {
+                        lines.push(String::new());
+                    }
+                }
+                '\x1b' => {
+                    let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
+                    let (code, after) = rest.split_at(end + 1);
+                    rest = after;
+                    match code {
+                        "[K" => {}
+                        "[J" => lines.truncate(at + 1),
+                        _ if code.ends_with('A') => {
+                            at -= code[1..end].parse::<usize>().unwrap();
+                            lines.iter_mut().skip(at).for_each(String::clear);
+                        }
+                        _ => assert!(code.starts_with("[?"), "{code:?}"),
+                    }
+                }
+                _ => lines[at].push(char),
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_live_table_stays_in_its_place_and_gives_the_cursor_back() {
+        let mut out = Vec::new();
+        let mut board = Board::default();
+        let mut screen = Screen::on(&mut out, LIVE, || (80, 24));
+        screen.say(&[Line::of(Style::Plain, "before")]).unwrap();
+        for tenths in 0..3 {
+            heard(&mut board, tenths, TaskState::Working);
+            screen
+                .show(&board, Duration::from_millis(100 * tenths))
+                .unwrap();
+        }
+        heard(&mut board, 4, TaskState::Completed);
+        screen.finish(&board, Duration::from_secs(1)).unwrap();
+        screen.say(&[Line::of(Style::Plain, "after")]).unwrap();
+        drop(screen);
+        let shown = terminal(&out);
+        let mut expected = vec!["before".to_owned()];
+        let last = table(&board, Duration::from_secs(1), 80);
+        expected.extend(last.iter().map(|line| line.paint(false)));
+        expected.extend(["after".to_owned(), String::new()]);
+        assert_eq!(shown, expected);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches(HIDE_CURSOR).count(), 1);
+        assert!(text.rfind(SHOW_CURSOR) > text.rfind(HIDE_CURSOR));
+    }
+
+    #[test]
+    fn a_screen_that_is_dropped_half_way_gives_the_cursor_back() {
+        let mut out = Vec::new();
+        let mut screen = Screen::on(&mut out, LIVE, || (80, 24));
+        screen.show(&Board::default(), Duration::ZERO).unwrap();
+        drop(screen);
+        assert!(String::from_utf8(out).unwrap().ends_with(SHOW_CURSOR));
+    }
+
+    #[test]
+    fn a_frame_is_never_higher_than_its_terminal() {
+        let mut out = Vec::new();
+        let mut screen = Screen::on(&mut out, LIVE, || (80, 10));
+        screen.show(&Board::default(), Duration::ZERO).unwrap();
+        drop(screen);
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 9);
+    }
+
+    #[test]
+    fn a_file_gets_each_thing_once_and_nothing_but_text() {
+        let mut out = Vec::new();
+        let look = Look {
+            live: false,
+            colours: false,
+        };
+        let mut board = Board::default();
+        let mut screen = Screen::on(&mut out, look, || (80, 24));
+        heard(&mut board, 1, TaskState::Submitted);
+        screen.show(&board, Duration::ZERO).unwrap();
+        screen.show(&board, Duration::ZERO).unwrap();
+        heard(&mut board, 12, TaskState::Working);
+        screen.show(&board, Duration::ZERO).unwrap();
+        board.close(Duration::from_secs(20));
+        screen.show(&board, Duration::ZERO).unwrap();
+        drop(screen);
+        let text = String::from_utf8(out).unwrap();
+        let of_place: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("push, worker polls"))
+            .collect();
+        assert_eq!(
+            of_place,
+            [
+                "  0.1s  push, worker polls             submitted",
+                "  1.2s  push, worker polls             working",
+                "        push, worker polls             WRONG: still waiting after 20 s",
+            ]
+        );
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn the_look_follows_the_flag_the_terminal_and_the_environment() {
+        let look = |plain, terminal, name: &str, value: &str| {
+            let look = Look::choose(plain, terminal, |asked| {
+                (asked == name).then(|| value.to_owned())
+            });
+            (look.live, look.colours)
+        };
+        assert_eq!(look(false, true, "TERM", "xterm"), (true, true));
+        assert_eq!(look(true, true, "TERM", "xterm"), (false, false));
+        assert_eq!(look(false, false, "TERM", "xterm"), (false, false));
+        assert_eq!(look(false, true, "TERM", "dumb"), (false, false));
+        assert_eq!(look(false, true, "NO_COLOR", "1"), (true, false));
+        assert_eq!(look(false, true, "NO_COLOR", ""), (true, true));
+        assert_eq!(look(false, true, "RUST_LOG", "debug"), (false, true));
+    }
+}

@@ -67,6 +67,12 @@ impl Stage {
         format!("http://{}", sidecar.listen())
     }
 
+    /// Where the stores are.
+    #[cfg(test)]
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.scratch.path()
+    }
+
     /// Stops everything and removes the stores.
     pub async fn stop(self) {
         // While the receiver still answers: it takes the last webhooks.

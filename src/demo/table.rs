@@ -328,3 +328,7 @@ fn expected_height(mode: Mode, width: usize) -> usize {
 pub fn seconds(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
