@@ -14,8 +14,8 @@ use super::supervise::Start;
 use super::{Mode, Sources, Upstream};
 use crate::a2a::request::Answer;
 use crate::a2a::{
-    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task,
-    TaskState, TaskStatus, TaskStatusUpdateEvent,
+    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task, TaskState,
+    TaskStatus, TaskStatusUpdateEvent,
 };
 use crate::store::{Principal, StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};

@@ -12,8 +12,7 @@ use super::open::{Pending, status_now};
 use super::poll::jittered;
 use super::{Mode, Running, Sources, Upstream};
 use crate::a2a::{
-    Message, Part, PartContent, Role, StreamResponse, TaskState, TaskStatus,
-    TaskStatusUpdateEvent,
+    Message, Part, PartContent, Role, StreamResponse, TaskState, TaskStatus, TaskStatusUpdateEvent,
 };
 use crate::hub::Demand;
 use crate::store::{StoreError, TaskRecord};
