@@ -127,7 +127,6 @@ fn a_worker_needs_no_file() {
     );
     assert_eq!(route.delivery, Delivery::Own);
     assert!(!route.strict_card);
-    assert!(!route.idempotent);
     assert!(route.headers.is_empty());
     assert!(
         route
@@ -231,7 +230,6 @@ delivery = "native"
 card = "strict"
 identity_headers = ["X-Tenant"]
 headers = { Authorization = { env = "TOKEN" } }
-idempotent = true
 keep_alive = "0s"
 announce_after = "250ms"
 
@@ -267,7 +265,6 @@ public_url = "https://two.example.com"
     assert_eq!(one.serve[0], Dialect::jsonrpc(Version::V0_3));
     assert_eq!(one.delivery, Delivery::Native);
     assert!(one.strict_card);
-    assert!(one.idempotent);
     assert_eq!(one.identity_headers, ["x-tenant"]);
     assert_eq!(one.headers["authorization"], "Bearer t0ken");
     assert_eq!(one.sink.keep_alive, Duration::ZERO);

@@ -31,6 +31,9 @@ const CARD_PATH: &str = "/.well-known/agent-card.json";
 /// Where clients of 0.2 look for it.
 const OLD_CARD_PATH: &str = "/.well-known/agent.json";
 
+/// Where clients of 0.2 look for the extended card.
+const EXTENDED_CARD_PATH: &str = "/agent/authenticatedExtendedCard";
+
 /// Makes [`Classify`] services.
 #[derive(Clone, Debug)]
 pub struct ClassifyLayer {
@@ -113,6 +116,13 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
             return Ok(Classified {
                 parts,
                 call: Call::Card { version },
+                body: Body::empty(),
+            });
+        }
+        if path.ends_with(EXTENDED_CARD_PATH) {
+            return Ok(Classified {
+                parts,
+                call: Call::ExtendedCard,
                 body: Body::empty(),
             });
         }

@@ -156,3 +156,11 @@ async fn cards_and_webhooks_are_known_by_their_paths_below_any_prefix() {
     };
     assert_eq!((token.as_str(), &body[..]), ("abc", &b"{}"[..]));
 }
+
+#[tokio::test]
+async fn the_extended_card_of_0_2_is_known_by_its_path() {
+    let request = Request::get("/agent/authenticatedExtendedCard")
+        .body(Body::empty())
+        .unwrap();
+    assert!(matches!(of(request).await, Call::ExtendedCard));
+}

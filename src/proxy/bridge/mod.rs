@@ -107,11 +107,15 @@ impl Service<Routed> for Bridge {
                     .agent_card(&request.parts, version, &request.route)
                     .await
             }),
+            Call::ExtendedCard => Box::pin(async move {
+                shared
+                    .extended_card_by_path(request.parts, &request.route)
+                    .await
+            }),
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
             Call::A2a(call) => Box::pin(async move {
-                let known = request.route.upstream.worker.known().await?;
                 let asked = Asked {
                     principal: principal(
                         &request.route.name,
@@ -123,7 +127,6 @@ impl Service<Routed> for Bridge {
                     parts: request.parts,
                     route: request.route,
                     call,
-                    known,
                 };
                 shared.answer(asked).await
             }),
@@ -136,7 +139,6 @@ struct Asked {
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
-    known: Arc<Known>,
     principal: Principal,
     renderer: Renderer,
     tenant: Arc<str>,
@@ -163,20 +165,32 @@ impl Asked {
         &self.parts.headers
     }
 
-    fn situation(&self, want: Want, inline_push: bool, kept: bool) -> Situation<'_> {
-        Situation {
+    /// What is known of the worker. Not asked for before it is needed: what the log can answer, it answers for a worker
+    /// that is down as well.
+    async fn known(&self) -> Result<Arc<Known>, Error> {
+        Ok(self.upstream().worker.known().await?)
+    }
+
+    async fn situation(
+        &self,
+        want: Want,
+        inline_push: bool,
+        kept: bool,
+    ) -> Result<Situation<'_>, Error> {
+        let known = self.known().await?;
+        Ok(Situation {
             operation: self.call.operation,
             want,
             inline_push,
             requester: self.call.dialect.version,
-            worker: self.known.dialect.version,
-            can: self.route.upstream.worker.abilities(&self.known),
+            worker: known.dialect.version,
+            can: self.upstream().worker.abilities(&known),
             reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
             observe: self.route.observe,
             delivery: self.route.delivery,
-            prefer: &self.route.upstream.policy.prefer,
-        }
+            prefer: &self.upstream().policy.prefer,
+        })
     }
 
     fn decode(&self) -> Result<A2aRequest, A2aError> {

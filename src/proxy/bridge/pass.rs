@@ -43,13 +43,9 @@ impl Shared {
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
         Note::of(&asked.parts).plan(Plan::Pass);
         let Asked {
-            parts,
-            route,
-            call,
-            known,
-            ..
+            parts, route, call, ..
         } = &asked;
-        let endpoint = known.endpoint.clone();
+        let endpoint = asked.known().await?.endpoint.clone();
         let body = Body::full(call.body.clone());
         if call.operation != Operation::SendMessage {
             let parts = clone_head(parts);

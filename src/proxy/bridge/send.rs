@@ -41,7 +41,11 @@ impl Shared {
             Some(id) => self.record(&asked, id).await?,
             None => None,
         };
-        let plan = decide(&asked.situation(want, push.is_some(), existing.is_some()));
+        let plan = decide(
+            &asked
+                .situation(want, push.is_some(), existing.is_some())
+                .await?,
+        );
         let ways = match plan {
             Plan::Send(ways) => ways,
             Plan::Pass | Plan::Translate | Plan::Log | Plan::Unsupported => {

@@ -184,7 +184,7 @@ impl Shared {
         let record = match self.record(&asked, &subscribe.id).await? {
             Some(record) => record,
             None => {
-                if decide(&asked.situation(Want::Stream, false, false)) == Plan::Pass {
+                if decide(&asked.situation(Want::Stream, false, false).await?) == Plan::Pass {
                     return self.pass_call(asked).await;
                 }
                 self.adopt(&asked, &subscribe.id).await?
@@ -224,7 +224,7 @@ impl Shared {
         asked: Asked,
         _filter: Object,
     ) -> Result<Response<Body>, Error> {
-        if decide(&asked.situation(Want::AtOnce, false, false)) == Plan::Pass {
+        if decide(&asked.situation(Want::AtOnce, false, false).await?) == Plan::Pass {
             return self.pass_call(asked).await;
         }
         Err(unsupported("The worker's version of A2A cannot list tasks.").into())
@@ -253,7 +253,7 @@ impl Shared {
         request: Request,
     ) -> Result<Response<Body>, Error> {
         let operation = request.operation();
-        match decide(&asked.situation(Want::Wait, false, false)) {
+        match decide(&asked.situation(Want::Wait, false, false).await?) {
             Plan::Pass => self.pass_call(asked).await,
             _ => {
                 let reply = asked
