@@ -1,5 +1,9 @@
 //! What the tests of deliveries share: a hub over a store that can be made to fail, a receiver with real sockets, and a
 //! stand-in for the client that needs none.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what a test has seen is not for it to lose; a test is its own bound"
+)]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

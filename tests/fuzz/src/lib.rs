@@ -14,10 +14,10 @@ use url::Url;
 /// # Panics
 /// When what was understood does not survive.
 pub fn dialect(dialect: Dialect, data: &[u8]) {
-    if let Ok(call) = jsonrpc::decode_call(data) {
-        if let Some((_, operation)) = jsonrpc::classify(&call.method) {
-            request(dialect, operation, call.params);
-        }
+    if let Ok(call) = jsonrpc::decode_call(data)
+        && let Some((_, operation)) = jsonrpc::classify(&call.method)
+    {
+        request(dialect, operation, call.params);
     }
     let _ = jsonrpc::id_of(data);
     match jsonrpc::decode_response(data) {
