@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::build::{self, Built, build};
+use super::error::StartError;
 use crate::admin::{Admin, Part, Readiness};
-use crate::cli::exit;
 use crate::config::reload::reload;
 use crate::config::{Checked, Faults, StoreConfig, StoreUrl};
 use crate::net::client::{DeliveryClient, DeliveryOptions};
@@ -32,42 +32,6 @@ const REST: Duration = Duration::from_secs(1);
 
 /// How long the admin listener goes on after everything else has stopped: for the request that is under way.
 const ADMIN_DRAIN: Duration = Duration::from_millis(200);
-
-/// Why the sidecar does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The store cannot be opened.
-    #[error("the store cannot be opened: {0}")]
-    Store(String),
-    /// Something in the configuration that only shows when it is used.
-    #[error("{0}")]
-    Setting(String),
-}
-
-impl StartError {
-    /// The error with its cause and what to do, for the operator.
-    #[must_use]
-    pub fn told(&self) -> String {
-        match self {
-            StartError::Listen { address, source } => match source.kind() {
-                std::io::ErrorKind::AddrInUse => format!(
-                    "cannot listen on {address}: the address is in use; choose another with --listen (or --admin)"
-                ),
-                _ => format!("cannot listen on {address}: {source}"),
-            },
-            StartError::Store(_) | StartError::Setting(_) => self.to_string(),
-        }
-    }
-}
 
 /// A running sidecar.
 pub struct Running {
@@ -266,26 +230,34 @@ impl Running {
         lines.join("\n")
     }
 
-    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops; gives the exit code.
-    pub async fn until_stopped(self, read: impl Fn() -> Option<Result<Checked, Faults>>) -> u8 {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::hangup()),
-        ) else {
-            tracing::error!("signals cannot be received");
-            return exit::FAILED;
-        };
+    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops.
+    ///
+    /// # Errors
+    /// If signals cannot be received; everything has been stopped then.
+    pub async fn until_stopped(
+        self,
+        read: impl Fn() -> Option<Result<Checked, Faults>>,
+    ) -> std::io::Result<()> {
+        let outcome = self.signalled(read).await;
+        tracing::info!(drain = ?self.checked.server.drain, "stopping");
+        self.stop().await;
+        outcome
+    }
+
+    async fn signalled(
+        &self,
+        read: impl Fn() -> Option<Result<Checked, Faults>>,
+    ) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reread(read()),
             }
         }
-        tracing::info!(drain = ?self.checked.server.drain, "stopping");
-        self.stop().await;
-        exit::OK
     }
 
     /// Takes over a new configuration, or says why not; the old one holds then.
