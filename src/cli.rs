@@ -167,7 +167,7 @@ pub struct DemoArgs {
     /// Go on serving at the end, to try it by hand
     #[arg(long)]
     pub hold: bool,
-    /// No colours
+    /// No colours, and a line for each thing heard instead of a table that is drawn anew
     #[arg(long)]
     pub plain: bool,
 }

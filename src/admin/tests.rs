@@ -1,3 +1,5 @@
+//! What operators are shown, and the health check of a sidecar that is well, not ready, or gone.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;

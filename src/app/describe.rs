@@ -6,11 +6,18 @@ use crate::source::Mode;
 /// The worker, what it offers by itself and what the sidecar adds.
 pub async fn route(route: &Route) -> String {
     let worker = &route.upstream.worker;
-    let head = format!("route {} at {}: worker {}", route.name, route.prefix, worker.base());
+    let head = format!(
+        "route {} at {}: worker {}",
+        route.name,
+        route.prefix,
+        worker.base()
+    );
     let known = match worker.known().await {
         Ok(known) => known,
         Err(error) => {
-            return format!("{head}\n  not up yet ({error}); it is asked again with the first request");
+            return format!(
+                "{head}\n  not up yet ({error}); it is asked again with the first request"
+            );
         }
     };
     let can = worker.abilities(&known);

@@ -20,7 +20,7 @@ pub fn main(command: Command) -> u8 {
     match command {
         Command::Run(args) => run(&args),
         Command::Check(args) => check(&args.config),
-        Command::Demo(_) => exit::FAILED,
+        Command::Demo(args) => crate::demo::run(&args),
         Command::Healthcheck(args) => {
             match crate::admin::healthcheck(&args.admin, crate::admin::health::TIMEOUT) {
                 Ok(()) => exit::OK,

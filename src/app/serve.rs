@@ -141,7 +141,13 @@ pub async fn start_with(checked: Checked, metrics: Metrics) -> Result<Running, S
             built.hub.clone(),
             readiness.clone(),
             metrics.clone(),
-            Arc::new(move || routes.all().iter().map(|route| route.name.clone()).collect()),
+            Arc::new(move || {
+                routes
+                    .all()
+                    .iter()
+                    .map(|route| route.name.clone())
+                    .collect()
+            }),
         );
         tokio::spawn(serve_admin(listener, pages, admin_shutdown.clone()))
     });
@@ -188,7 +194,10 @@ pub async fn start_with(checked: Checked, metrics: Metrics) -> Result<Running, S
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
     if resumed > 0 {
-        tracing::info!(tasks = resumed, "watching the unfinished tasks of the last run again");
+        tracing::info!(
+            tasks = resumed,
+            "watching the unfinished tasks of the last run again"
+        );
     }
     readiness.ready(Part::Recovery);
 
@@ -258,10 +267,7 @@ impl Running {
     }
 
     /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops; gives the exit code.
-    pub async fn until_stopped(
-        self,
-        read: impl Fn() -> Option<Result<Checked, Faults>>,
-    ) -> u8 {
+    pub async fn until_stopped(self, read: impl Fn() -> Option<Result<Checked, Faults>>) -> u8 {
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
@@ -309,7 +315,9 @@ impl Running {
                 self.built.shared.routes.replace(routes);
                 tracing::info!(routes = new.routes.len(), "the routes have been replaced");
             }
-            Err(error) => tracing::error!(%error, "the new routes cannot be built; the old ones hold"),
+            Err(error) => {
+                tracing::error!(%error, "the new routes cannot be built; the old ones hold")
+            }
         }
     }
 
@@ -393,7 +401,9 @@ fn open_store(config: &StoreConfig) -> Result<Opened, StartError> {
             ))
         }
         StoreUrl::Sqlite(path) => {
-            let store = Arc::new(SqliteStore::open(path, config.sqlite_options()).map_err(|error| failed(&error))?);
+            let store = Arc::new(
+                SqliteStore::open(path, config.sqlite_options()).map_err(|error| failed(&error))?,
+            );
             let sealer = match (&config.key, &config.key_file) {
                 (Some(key), _) => Sealer::from_base64(key.expose()),
                 (None, Some(file)) => Sealer::open_or_create(file),

@@ -199,8 +199,6 @@ pub struct RouteConfig {
     pub identity_headers: Vec<HeaderName>,
     /// Headers of the sidecar's own calls to the worker; values are marked as sensitive.
     pub headers: HeaderMap,
-    /// Whether a send may be repeated when it is not known to have arrived.
-    pub idempotent: bool,
     /// The sources' policy. `push.base_url` is empty where no address is known at which the worker could reach the
     /// sidecar: push is no source then.
     pub source: source::Policy,

@@ -203,7 +203,6 @@ fn route(
         .list("identity_headers", header_name)
         .unwrap_or_default();
     let headers = headers(table.table("headers"), env);
-    let idempotent = table.flag("idempotent", false);
     let mut sink = sink::Policy::default();
     let mut source = source(&table, prefer, &mut sink);
     sink.keep_alive = table.duration("keep_alive", NONE..=HOUR, sink.keep_alive);
@@ -249,7 +248,6 @@ fn route(
         public_url,
         identity_headers,
         headers,
-        idempotent,
         source,
         push_base_given,
         sink,

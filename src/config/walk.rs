@@ -321,16 +321,6 @@ impl<'a> Table<'a> {
         .unwrap_or(fallback)
     }
 
-    /// Yes or no.
-    pub(super) fn flag(&self, key: &'static str, fallback: bool) -> bool {
-        self.read(key, |value| {
-            value
-                .as_bool()
-                .ok_or_else(|| wrong_type(value, "true or false"))
-        })
-        .unwrap_or(fallback)
-    }
-
     /// A list of strings that mean something. Each item's fault has the item's own place.
     pub(super) fn list<T>(
         &self,

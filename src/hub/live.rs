@@ -35,7 +35,11 @@ impl Entry {
     }
 
     /// The event as encoded for this version; `encode` runs at most once per version.
-    pub fn encoded(&self, version: Version, encode: impl FnOnce(&StreamResponse) -> Bytes) -> Bytes {
+    pub fn encoded(
+        &self,
+        version: Version,
+        encode: impl FnOnce(&StreamResponse) -> Bytes,
+    ) -> Bytes {
         let slot = match version {
             Version::V0_2 => 0,
             Version::V0_3 => 1,

@@ -19,11 +19,9 @@ pub use live::Entry;
 use live::Live;
 
 use crate::a2a::{StreamResponse, Task, TaskState};
-use crate::store::{
-    Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink,
-};
+use crate::store::{Append, Millis, PushRegistration, Store, StoreError, TaskRecord, WorkerLink};
 use crate::task::fold::fold_mut;
-use crate::task::reconcile::{Observation, Order, reconcile, reconcile_final};
+use crate::task::reconcile::{Observation, Order, Reconciled, reconcile, reconcile_final};
 use crate::task::{Seq, TaskKey};
 
 /// How often an append is decided anew when another writer was quicker. Writers of one process queue on a lock, so
@@ -174,6 +172,8 @@ impl Hub {
                     .map_or(record.task.status.state, |status| status.state),
             };
             Change {
+                // With the end held back, it is not the task after what is left.
+                task: reconciled.task.filter(|_| result.end.is_none()),
                 events: reconciled.events,
                 link: None,
             }
@@ -194,16 +194,15 @@ impl Hub {
         snapshot: Option<Task>,
     ) -> Result<(), StoreError> {
         self.change(key, |record| {
-            let events =
-                reconcile_final(Some(&record.task), end.clone(), snapshot.clone()).events;
+            let Reconciled { events, task, .. } =
+                reconcile_final(Some(&record.task), end.clone(), snapshot.clone());
             // What the sidecar needed for its own calls in this task is not kept longer than the task.
-            let link = (record.link.credentials.is_some() && !events.is_empty()).then(|| {
-                WorkerLink {
+            let link =
+                (record.link.credentials.is_some() && !events.is_empty()).then(|| WorkerLink {
                     credentials: None,
                     ..record.link.clone()
-                }
-            });
-            Change { events, link }
+                });
+            Change { events, task, link }
         })
         .await
     }
@@ -243,6 +242,7 @@ impl Hub {
             change(&mut link);
             Change {
                 events: Vec::new(),
+                task: None,
                 link: (link != record.link).then_some(link),
             }
         })
@@ -305,24 +305,19 @@ impl Hub {
             if change.events.is_empty() && change.link.is_none() {
                 return Ok(());
             }
-            let mut task = Task::clone(&record.task);
-            let mut events = Vec::with_capacity(change.events.len());
-            for event in change.events {
-                match fold_mut(&mut task, &event) {
-                    Ok(()) => events.push(Arc::new(event)),
-                    // Reconciling gives only what folds; should it ever not, the log stays whole and the event is lost
-                    // to the log only.
-                    Err(rejected) => {
-                        tracing::error!(task = %key, %rejected, "an event did not fold and was dropped");
-                    }
-                }
-            }
+            let (events, task) = match change.task {
+                Some(task) => (
+                    change.events.into_iter().map(Arc::new).collect(),
+                    task.into(),
+                ),
+                None => append_to(&record, change.events),
+            };
             let now = now();
             let append = Append {
                 key: key.clone(),
                 expect: record.last_seq,
                 events: events.clone(),
-                task: Arc::new(task),
+                task,
                 link: change.link,
                 now,
             };
@@ -394,7 +389,7 @@ impl Hub {
     fn sweep(&self) {
         const EVERY: usize = 1024;
         let len = self.inner.live.len();
-        if len >= EVERY && len.is_power_of_two() || len > EVERY && len % EVERY == 0 {
+        if len >= EVERY && len.is_power_of_two() || len > EVERY && len.is_multiple_of(EVERY) {
             self.inner.live.retain(|_, live| live.strong_count() > 0);
         }
     }
@@ -403,7 +398,29 @@ impl Hub {
 /// What an append is to do.
 struct Change {
     events: Vec<StreamResponse>,
+    /// The task after exactly these events, where that is known: it need not be made again.
+    task: Option<Task>,
     link: Option<WorkerLink>,
+}
+
+/// The events that fold, and the task after them.
+fn append_to(
+    record: &TaskRecord,
+    events: Vec<StreamResponse>,
+) -> (Vec<Arc<StreamResponse>>, Arc<Task>) {
+    let mut task = record.task.clone();
+    let mut folded = Vec::with_capacity(events.len());
+    for event in events {
+        match fold_mut(Arc::make_mut(&mut task), &event) {
+            Ok(()) => folded.push(Arc::new(event)),
+            // Reconciling gives only what folds; should it ever not, the log stays whole and the event is lost to the
+            // log only.
+            Err(rejected) => {
+                tracing::error!(task = %record.key, %rejected, "an event did not fold and was dropped");
+            }
+        }
+    }
+    (folded, task)
 }
 
 /// Whether anybody waits for news of a task.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Hub, now};
-use crate::store::StoreError;
+use crate::store::{DeliveryState, StoreError, TaskFilter};
+use crate::task::Seq;
 
 /// How often it is looked at: often enough that a day's bound is kept to the minute, and cheap.
 const EVERY: Duration = Duration::from_secs(60);
@@ -48,7 +49,49 @@ pub async fn once(hub: &Hub, policy: Policy) -> Result<usize, StoreError> {
         let batch = hub.store().expire(before, BATCH).await?;
         gone += batch;
         if batch < BATCH {
-            return Ok(gone);
+            break;
+        }
+    }
+    trim(hub, policy.max_events_per_task).await?;
+    Ok(gone)
+}
+
+/// Shortens the logs that are too long. An event that is still to be delivered stays.
+async fn trim(hub: &Hub, max_events: usize) -> Result<(), StoreError> {
+    let max_events = max_events as u64;
+    let mut after = None;
+    loop {
+        let page = hub
+            .store()
+            .tasks(TaskFilter {
+                after: after.take(),
+                limit: BATCH,
+                ..TaskFilter::default()
+            })
+            .await?;
+        for record in &page {
+            let kept = record.last_seq.0 + 1 - record.first_seq.0;
+            if kept <= max_events {
+                continue;
+            }
+            let pending = hub
+                .store()
+                .deliveries(&record.key, usize::MAX)
+                .await?
+                .into_iter()
+                .filter(|delivery| delivery.state == DeliveryState::Pending)
+                .map(|delivery| delivery.seq.0)
+                .min();
+            let keep_from = (record.last_seq.0 + 1 - max_events).min(pending.unwrap_or(u64::MAX));
+            if keep_from > record.first_seq.0 {
+                hub.store().trim(&record.key, Seq(keep_from)).await?;
+            }
+        }
+        after = page
+            .last()
+            .map(|record| (record.updated_at, record.key.clone()));
+        if page.len() < BATCH {
+            return Ok(());
         }
     }
 }

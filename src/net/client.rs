@@ -76,9 +76,9 @@ impl Default for WorkerOptions {
         Self {
             // The worker stands beside us; what takes longer is down.
             connect_timeout: Duration::from_secs(5),
-            // Shorter than the keep-alive of common servers would be safer still, but uvicorn's five
-            // seconds would cost reuse; hyper retries what a closed connection never took.
-            pool_idle_timeout: Duration::from_secs(60),
+            // Node and uvicorn close idle connections after five seconds. A send that meets the close on
+            // its way may have arrived, so it cannot be repeated: the connection must be let go first.
+            pool_idle_timeout: Duration::from_secs(4),
             pool_max_idle: 256,
             tcp_keepalive: Duration::from_secs(30),
             http2_only: false,

@@ -27,6 +27,8 @@ pub enum Call {
         /// The version that only asks by this path, or that the request names.
         version: Option<Version>,
     },
+    /// A request for the extended card by the path of 0.2; later versions have a method for it.
+    ExtendedCard,
     /// A worker's webhook for the sidecar itself.
     Webhook {
         /// The token in its address.
@@ -60,6 +62,7 @@ impl Call {
         match self {
             Call::A2a(call) => call.operation.name(),
             Call::Card { .. } => "AgentCard",
+            Call::ExtendedCard => Operation::GetExtendedAgentCard.name(),
             Call::Webhook { .. } => "Webhook",
             Call::Other => "Other",
         }
@@ -70,7 +73,7 @@ impl Call {
     pub fn dialect_name(&self) -> &'static str {
         match self {
             Call::A2a(call) => call.dialect.name(),
-            Call::Card { .. } | Call::Webhook { .. } | Call::Other => "http",
+            Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => "http",
         }
     }
 }

@@ -31,6 +31,9 @@ const CARD_PATH: &str = "/.well-known/agent-card.json";
 /// Where clients of 0.2 look for it.
 const OLD_CARD_PATH: &str = "/.well-known/agent.json";
 
+/// Where clients of 0.2 look for the extended card.
+const EXTENDED_CARD_PATH: &str = "/agent/authenticatedExtendedCard";
+
 /// Makes [`Classify`] services.
 #[derive(Clone, Debug)]
 pub struct ClassifyLayer {
@@ -108,11 +111,18 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
             let version = if path.ends_with(OLD_CARD_PATH) {
                 Some(Version::V0_2)
             } else {
-                named_version(&parts).and_then(|name| Version::parse(name))
+                named_version(&parts).and_then(Version::parse)
             };
             return Ok(Classified {
                 parts,
                 call: Call::Card { version },
+                body: Body::empty(),
+            });
+        }
+        if path.ends_with(EXTENDED_CARD_PATH) {
+            return Ok(Classified {
+                parts,
+                call: Call::ExtendedCard,
                 body: Body::empty(),
             });
         }
@@ -143,7 +153,8 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
             body: Body::empty(),
         }),
         Ok(None) => pass(parts, Body::full(bytes)),
-        Err((dialect, id, error)) => {
+        Err(wrong) => {
+            let (dialect, id, error) = *wrong;
             let renderer = Renderer::new(dialect, id);
             Err(Box::new(
                 Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),
@@ -152,28 +163,29 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
     }
 }
 
-type Wrong = (Dialect, Option<Box<RawValue>>, A2aError);
+/// Which error to answer with, and in which words.
+type Wrong = Box<(Dialect, Option<Box<RawValue>>, A2aError)>;
 
 /// The call that a JSON body is; none if it is no business of the protocol's.
 fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     let named = named_version(parts);
-    let version = named.and_then(|name| Version::parse(name));
+    let version = named.and_then(Version::parse);
     let default = Dialect::jsonrpc(version.unwrap_or(Version::V0_3));
     let envelope = match RpcRequest::probe(bytes) {
         Ok(envelope) => envelope,
         Err(ProbeError::Batch) => {
             // A batch is refused, as every SDK refuses it; any other array is no call.
             return match jsonrpc::decode_call(bytes) {
-                Err(error) if looks_like_batch(bytes) => Err((default, None, error)),
+                Err(error) if looks_like_batch(bytes) => Err(Box::new((default, None, error))),
                 _ => Ok(None),
             };
         }
         Err(ProbeError::NotAnObject) => return Ok(None),
         Err(_) => {
-            let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
-                A2aError::new(ErrorKind::Parse, "The body is not JSON")
-            });
-            return Err((default, None, error));
+            let error = jsonrpc::decode_call(bytes)
+                .err()
+                .unwrap_or_else(|| A2aError::new(ErrorKind::Parse, "The body is not JSON"));
+            return Err(Box::new((default, None, error)));
         }
     };
     let Some(method) = envelope.method.and_then(|method| method.string()) else {
@@ -199,9 +211,12 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
             .is_none_or(|id| matches!(id.kind(), Kind::String | Kind::Number | Kind::Null));
     if !sound {
         let error = jsonrpc::decode_call(bytes).err().unwrap_or_else(|| {
-            A2aError::new(ErrorKind::InvalidRequest, "The envelope is no JSON-RPC 2.0 request")
+            A2aError::new(
+                ErrorKind::InvalidRequest,
+                "The envelope is no JSON-RPC 2.0 request",
+            )
         });
-        return Err((dialect, id, error));
+        return Err(Box::new((dialect, id, error)));
     }
     if let Some(name) = named
         && version.is_none()
@@ -210,7 +225,7 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
             ErrorKind::VersionNotSupported,
             format!("A2A version {name} is not served here; the agent card lists those that are."),
         );
-        return Err((dialect, id, error));
+        return Err(Box::new((dialect, id, error)));
     }
     let params = envelope
         .params
@@ -251,14 +266,11 @@ fn named_version(parts: &Parts) -> Option<&str> {
 
 fn is_json(parts: &Parts) -> bool {
     // A body that says nothing of itself is looked at: some clients are that simple.
-    parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_none_or(|value| {
-            value
-                .to_str()
-                .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
-        })
+    parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
+    })
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
@@ -270,3 +282,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
         Box::new(error.to_http())
     })
 }
+
+#[cfg(test)]
+#[path = "classify_tests.rs"]
+mod tests;

@@ -21,6 +21,8 @@ pub struct Situation<'a> {
     pub worker: Version,
     /// What the worker offers.
     pub can: Abilities,
+    /// Whether the worker can reach the sidecar's own webhook.
+    pub reachable: bool,
     /// Whether the task in question is kept here.
     pub kept: bool,
     /// The route's word on watching.
@@ -139,7 +141,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
     for mode in situation.prefer {
         match mode {
             Mode::Stream => add(Mode::Stream, can.stream),
-            Mode::Push => add(Mode::Push, can.push && can.send),
+            Mode::Push => add(Mode::Push, can.push && can.send && situation.reachable),
             Mode::Poll => add(Mode::Poll, can.send),
             Mode::Blocking => add(Mode::Blocking, can.send && waits),
         }
@@ -155,7 +157,10 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
         add(Mode::Poll, can.send && at_once);
     }
     add(Mode::Stream, can.stream);
-    add(Mode::Push, can.push && can.send && at_once);
+    add(
+        Mode::Push,
+        can.push && can.send && at_once && situation.reachable,
+    );
     add(Mode::Poll, can.send);
     // Whatever is believed, a worker that refuses one way may take another.
     add(Mode::Stream, can.stream);
@@ -163,3 +168,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
     add(Mode::Stream, true);
     ways
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

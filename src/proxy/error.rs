@@ -146,7 +146,9 @@ impl Error {
             Error::BodyTooLarge { limit } => own(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body-too-large",
-                &format!("The request body is larger than the {limit} bytes that the sidecar takes."),
+                &format!(
+                    "The request body is larger than the {limit} bytes that the sidecar takes."
+                ),
             ),
             Error::Body => own(
                 StatusCode::BAD_REQUEST,

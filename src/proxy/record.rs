@@ -4,9 +4,11 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use http::{Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -38,25 +40,49 @@ pub struct Record<S> {
 
 /// What is known of a call when it comes in.
 struct Line {
-    request_id: String,
+    request_id: Option<HeaderValue>,
     dialect: &'static str,
     operation: &'static str,
     started: Instant,
     status: StatusCode,
     outcome: CallOutcome,
-    plan: Plan,
-    route: String,
+    note: Note,
     bytes: u64,
     in_flight: Counted,
 }
 
-/// How a call was answered and by which route: the bridge leaves it in the answer for the record.
-#[derive(Clone, Debug)]
-pub struct Answered {
-    /// How.
-    pub plan: Plan,
-    /// The route's name.
-    pub route: std::sync::Arc<str>,
+/// What the services below find out about a call, for its record. It goes down in the request's extensions.
+#[derive(Clone, Debug, Default)]
+pub struct Note(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    route: OnceLock<Arc<str>>,
+    plan: OnceLock<Plan>,
+    task: OnceLock<Arc<str>>,
+}
+
+impl Note {
+    /// The note in a request's head; one that nobody reads if the record layer is not above.
+    #[must_use]
+    pub fn of(parts: &Parts) -> Note {
+        parts.extensions.get().cloned().unwrap_or_default()
+    }
+
+    /// Which route it is. The first word counts, here and below.
+    pub fn route(&self, name: &Arc<str>) {
+        let _ = self.0.route.set(Arc::clone(name));
+    }
+
+    /// How it is answered.
+    pub fn plan(&self, plan: Plan) {
+        let _ = self.0.plan.set(plan);
+    }
+
+    /// Which task it is about.
+    pub fn task(&self, id: &Arc<str>) {
+        let _ = self.0.task.set(Arc::clone(id));
+    }
 }
 
 impl<S> Service<Classified> for Record<S>
@@ -71,15 +97,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Classified) -> Self::Future {
+    fn call(&mut self, mut request: Classified) -> Self::Future {
+        let note = Note::default();
+        request.parts.extensions.insert(note.clone());
         let line = Line {
-            request_id: request
-                .parts
-                .headers
-                .get(REQUEST_ID)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-                .to_owned(),
+            request_id: request.parts.headers.get(REQUEST_ID).cloned(),
             dialect: request.call.dialect_name(),
             operation: match &request.call {
                 Call::Other => "",
@@ -88,8 +110,7 @@ where
             started: Instant::now(),
             status: StatusCode::OK,
             outcome: CallOutcome::Disconnected,
-            plan: Plan::Local,
-            route: String::new(),
+            note,
             bytes: 0,
             in_flight: Counted::call(),
         };
@@ -126,10 +147,6 @@ where
         };
         let (parts, body) = response.into_parts();
         line.status = parts.status;
-        if let Some(answered) = parts.extensions.get::<Answered>() {
-            line.plan = answered.plan;
-            line.route = answered.route.to_string();
-        }
         let at_end = outcome(parts.status, parts.headers.get(ERROR_HEADER));
         let body = Body::boxed(Recorded {
             body,
@@ -140,7 +157,7 @@ where
     }
 }
 
-fn outcome(status: StatusCode, error: Option<&http::HeaderValue>) -> CallOutcome {
+fn outcome(status: StatusCode, error: Option<&HeaderValue>) -> CallOutcome {
     match error.map(http::HeaderValue::as_bytes) {
         Some(b"protocol" | b"no-route" | b"body-too-large" | b"body") => {
             CallOutcome::RequesterError
@@ -186,23 +203,25 @@ impl Line {
             started,
             status,
             outcome,
-            plan,
-            route,
+            note,
             bytes,
             in_flight,
         } = self;
         CallFinished {
-            request_id: &request_id,
-            route: &route,
+            request_id: request_id
+                .as_ref()
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default(),
+            route: note.0.route.get().map_or("", |route| route),
             dialect,
             operation,
-            plan,
+            plan: note.0.plan.get().copied().unwrap_or(Plan::Local),
             outcome,
             status: status.as_u16(),
             rpc_code: None,
             duration: started.elapsed(),
             bytes,
-            task: None,
+            task: note.0.task.get().map(|task| &**task),
         }
         .emit();
         drop(in_flight);

@@ -14,6 +14,7 @@ use super::call::{Call, Classified};
 use super::error::Error;
 use crate::a2a::Operation;
 use crate::sink::render::Renderer;
+use crate::telemetry::event::StoreFailed;
 use crate::wire::Body;
 
 /// Makes [`Rescue`] services.
@@ -50,11 +51,8 @@ where
 
     fn call(&mut self, request: Classified) -> Self::Future {
         let call = match &request.call {
-            Call::A2a(call) => Some((
-                Renderer::new(call.dialect, call.id.clone()),
-                call.operation,
-            )),
-            Call::Card { .. } | Call::Webhook { .. } | Call::Other => None,
+            Call::A2a(call) => Some((Renderer::new(call.dialect, call.id.clone()), call.operation)),
+            Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => None,
         };
         ResponseFuture {
             future: self.inner.call(request),
@@ -104,7 +102,12 @@ fn log(error: &Error) {
             tracing::warn!(error = %chain(cause), "the worker failed");
         }
         Error::Store(cause) => {
-            tracing::error!(error = %chain(cause), "the store failed");
+            StoreFailed {
+                operation: "call",
+                kind: cause.name(),
+                error: &chain(cause),
+            }
+            .emit();
         }
         Error::Overloaded | Error::Stopping => {}
     }

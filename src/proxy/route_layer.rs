@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 use super::bridge::Routed;
 use super::call::{Call, Classified};
 use super::error::Error;
+use super::record::Note;
 use super::route::Routes;
 use crate::wire::Body;
 
@@ -67,14 +68,17 @@ where
                 .flatten()
         });
         let kind = match found {
-            Some(route) => Kind::Found {
-                future: self.inner.call(Routed {
-                    parts: request.parts,
-                    call: request.call,
-                    body: request.body,
-                    route,
-                }),
-            },
+            Some(route) => {
+                Note::of(&request.parts).route(&route.name);
+                Kind::Found {
+                    future: self.inner.call(Routed {
+                        parts: request.parts,
+                        call: request.call,
+                        body: request.body,
+                        route,
+                    }),
+                }
+            }
             None => Kind::None {
                 error: ready(Error::NoRoute),
             },

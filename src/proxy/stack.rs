@@ -35,12 +35,8 @@ pub struct Bounds {
 pub fn stack(
     shared: &Arc<Shared>,
     bounds: &Bounds,
-) -> impl Service<
-    Request<Body>,
-    Response = Response<Body>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
++ Clone
 + Send
 + Sync
 + 'static

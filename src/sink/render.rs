@@ -152,7 +152,15 @@ mod tests {
 
     #[test]
     fn an_id_of_somebody_else_s_is_none_of_ours() {
-        for text in ["", "7", "x.1", "1.", "1.x", "0123.4.5", "00000000000000001.2.3"] {
+        for text in [
+            "",
+            "7",
+            "x.1",
+            "1.",
+            "1.x",
+            "0123.4.5",
+            "00000000000000001.2.3",
+        ] {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
     }

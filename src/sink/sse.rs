@@ -14,6 +14,7 @@ use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, StreamResponse, TaskStatusUpdateEvent};
 use crate::hub::{Follow, Next};
 use crate::store::TaskRecord;
+use crate::telemetry::event::Counted;
 use crate::wire::sse::KEEP_ALIVE;
 
 /// One open stream.
@@ -33,6 +34,8 @@ pub struct EventStream {
     pub keep_alive: Duration,
     /// The longest life; zero: no bound.
     pub max_life: Duration,
+    /// Counts the stream as long as it is open.
+    pub counted: Counted,
     /// Ends the stream cleanly, so that the requester resumes elsewhere.
     pub closing: CancellationToken,
 }
@@ -41,13 +44,16 @@ impl EventStream {
     /// The frames.
     pub fn frames(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         let ends_at = (!self.max_life.is_zero()).then(|| Instant::now() + self.max_life);
-        unfold((self, ends_at, false), |(mut stream, ends_at, over)| async move {
-            if over {
-                return None;
-            }
-            let (frame, over) = stream.next(ends_at).await?;
-            Some((Ok(frame), (stream, ends_at, over)))
-        })
+        unfold(
+            (self, ends_at, false),
+            |(mut stream, ends_at, over)| async move {
+                if over {
+                    return None;
+                }
+                let (frame, over) = stream.next(ends_at).await?;
+                Some((Ok(frame), (stream, ends_at, over)))
+            },
+        )
     }
 
     /// The next frame, and whether it is the last.

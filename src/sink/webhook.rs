@@ -146,7 +146,8 @@ impl Webhooks {
             .into_iter()
             .find(|registration| registration.id == delivery.config_id)
             .ok_or(Unprepared::Gone)?;
-        let config = crate::store::push::open(&self.sealer, &registration).map_err(|_| Unprepared::Unseal)?;
+        let config = crate::store::push::open(&self.sealer, &registration)
+            .map_err(|_| Unprepared::Unseal)?;
         let target = Target::of(&config).map_err(|_| Unprepared::Config)?;
         let dialect = Dialect::from_name(&registration.dialect).ok_or(Unprepared::Encode)?;
         Ok(Opened {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{Sources, Upstream, seal_context};
-use crate::a2a::request::{Answer, GetTaskRequest};
 use crate::a2a::Request;
+use crate::a2a::request::{Answer, GetTaskRequest};
 use crate::hub;
 use crate::store::{Principal, PushRegistration, StoreError, TaskRecord, WorkerLink};
 use crate::task::{Seq, TaskKey};
@@ -41,11 +41,7 @@ impl Sources {
         };
         let credentials = later.to_bytes();
         let credentials = (!credentials.is_empty() && !task.status.state.is_terminal())
-            .then(|| {
-                self.inner
-                    .sealer
-                    .seal(&seal_context(key), &credentials)
-            })
+            .then(|| self.inner.sealer.seal(&seal_context(key), &credentials))
             .transpose()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let now = hub::now();
@@ -70,11 +66,9 @@ impl Sources {
         match self.hub().create(record.clone(), Vec::new()).await {
             Ok(()) => Ok(record),
             // Somebody was quicker; the worker has just shown this requester the task, so it may see that log.
-            Err(StoreError::Conflict) => Ok(self
-                .hub()
-                .record(key)
-                .await?
-                .ok_or(StoreError::NotFound)?),
+            Err(StoreError::Conflict) => {
+                Ok(self.hub().record(key).await?.ok_or(StoreError::NotFound)?)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -126,9 +120,7 @@ impl Sources {
         let (task, since) = self
             .read_as(record, upstream, context, upstream.policy.call_timeout)
             .await?;
-        self.hub()
-            .observe_whole(&record.key, task, Some(since))
-            .await?;
+        self.merge_whole(record, task, since).await?;
         Ok(())
     }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Sources, Upstream, id_map};
+use super::{Mode, Sources, Upstream, id_map};
 use crate::a2a::request::{Answer, GetTaskRequest};
 use crate::a2a::{Operation, Request, StreamResponse, Task};
 use crate::hub::Observed;
 use crate::store::{StoreError, TaskRecord};
 use crate::task::Seq;
-use crate::telemetry::event::WorkerCalled;
+use crate::telemetry::event::{EventDropped, EventsAdded, TaskEnded, WorkerCalled};
 use crate::worker::{Ability, CallContext, CallError};
 
 /// How long the one read at the end of a task may take. The end waits for it, and so does whoever waits for the end: a
@@ -35,9 +35,13 @@ impl Sources {
         let mut observed = self.hub().observe(key, event.clone(), since).await?;
         if observed.needs_snapshot {
             observed = match self.read(&record, upstream, LAST_READ).await {
-                Ok((task, since)) => return self.hub().observe_whole(key, task, Some(since)).await,
+                Ok((task, since)) => return self.merge_whole(&record, task, since).await,
                 // Whoever cannot be asked is believed in the order in which it speaks.
-                Err(_) => self.hub().observe(key, event, Some(observed.last_seq)).await?,
+                Err(_) => {
+                    self.hub()
+                        .observe(key, event, Some(observed.last_seq))
+                        .await?
+                }
             };
         }
         if let Some(end) = observed.end.take() {
@@ -49,11 +53,30 @@ impl Sources {
                     .ok()
                     .map(|(task, _)| task)
             };
-            observed.state = end
-                .status()
-                .map_or(observed.state, |status| status.state);
+            observed.state = end.status().map_or(observed.state, |status| status.state);
             self.hub().end(key, end, snapshot).await?;
+            observed.added += 1;
         }
+        report(&record, &observed);
+        Ok(observed)
+    }
+
+    /// Merges a snapshot that is the whole task as it is, in the requester's ids: the answer to a poll that began when
+    /// the log's newest event was `since`.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub(super) async fn merge_whole(
+        &self,
+        record: &TaskRecord,
+        task: Task,
+        since: Seq,
+    ) -> Result<Observed, StoreError> {
+        let observed = self
+            .hub()
+            .observe_whole(&record.key, task, Some(since))
+            .await?;
+        report(record, &observed);
         Ok(observed)
     }
 
@@ -158,5 +181,37 @@ impl Sources {
                 Err(error)
             }
         }
+    }
+}
+
+/// Tells operators what an observation did.
+fn report(record: &TaskRecord, observed: &Observed) {
+    let (route, task) = (&*record.key.route, &*record.key.id);
+    let source = Mode::from_name(&record.link.source).map_or("", Mode::name);
+    if observed.added > 0 {
+        EventsAdded {
+            route,
+            task,
+            source,
+            count: observed.added as u64,
+        }
+        .emit();
+    }
+    if observed.dropped {
+        EventDropped {
+            route,
+            task,
+            source,
+        }
+        .emit();
+    } else if observed.state.is_terminal() && observed.added > 0 {
+        TaskEnded {
+            route,
+            task,
+            state: observed.state.name(),
+            source,
+            given_up: None,
+        }
+        .emit();
     }
 }

@@ -1,14 +1,18 @@
 //! Sources: how the sidecar learns of a task from the worker, and who watches which task.
 //!
-//! A *turn* ([`open`]) sends a message and brings the first news; a *supervisor* ([`supervise`]) then watches the task by
+//! A *turn* (`open`) sends a message and brings the first news; a *supervisor* (`supervise`) then watches the task by
 //! whichever way works, replaces one way by another when it fails, and stops at the end. There is one supervisor per
 //! task, however many requesters watch it. Sources write into the hub and know nothing of sinks.
 
 mod adopt;
+mod block;
+mod keep;
 mod merge;
 mod open;
 mod policy;
 mod poll;
+mod push;
+mod stream;
 mod supervise;
 mod upstream;
 pub mod webhook;

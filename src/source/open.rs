@@ -7,19 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::supervise::Start;
-use super::{Early, Mode, Sources, Upstream, seal_context, webhook};
+use super::{Mode, Sources, Upstream};
 use crate::a2a::request::Answer;
 use crate::a2a::{
-    Dialect, Message, PushConfig, Request, Role, SendMessageRequest, StreamResponse, Task,
-    TaskState, TaskStatus, TaskStatusUpdateEvent,
+    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task, TaskState,
+    TaskStatus, TaskStatusUpdateEvent,
 };
-use crate::hub;
-use crate::store::{Principal, PushRegistration, StoreError, TaskRecord, WorkerLink};
+use crate::store::{Principal, StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use crate::worker::{Ability, CallContext, CallError, EventStream, Opened};
 
@@ -118,9 +116,9 @@ pub(super) struct Opening {
 pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Opening, CallError>> + Send>>;
 
 /// The sidecar's own webhook for one task.
-struct OwnWebhook {
-    url: String,
-    token_hash: [u8; 32],
+pub(super) struct OwnWebhook {
+    pub(super) url: String,
+    pub(super) token_hash: [u8; 32],
 }
 
 impl Sources {
@@ -157,16 +155,15 @@ impl Sources {
             let mut pending = pending(&turn, way, webhook.as_ref());
             let first = match patience {
                 None => Some(pending.as_mut().await),
-                Some(patience) => tokio::time::timeout(patience, pending.as_mut())
-                    .await
-                    .ok(),
+                Some(patience) => tokio::time::timeout(patience, pending.as_mut()).await.ok(),
             };
             match first {
                 Some(Ok(opening)) => {
                     for ability in refused {
                         turn.upstream.worker.learn(ability, false);
                     }
-                    return self.opened(turn, way, opening, webhook).await;
+                    // Boxed, so that waiting for the worker does not cost the memory of what comes after it.
+                    return Box::pin(self.opened(turn, way, opening, webhook)).await;
                 }
                 None => {
                     if matches!(way, Mode::Poll | Mode::Push) {
@@ -174,7 +171,7 @@ impl Sources {
                             .worker
                             .learn(Ability::ReturnImmediately, false);
                     }
-                    return self.announce(turn, way, pending, webhook).await;
+                    return Box::pin(self.announce(turn, way, pending, webhook)).await;
                 }
                 Some(Err(failed)) => {
                     if let Some(webhook) = webhook {
@@ -260,13 +257,11 @@ impl Sources {
         let key = record.key.clone();
         if !fresh {
             for order in &turn.push {
-                self.hub()
-                    .register(self.seal_push(&key, order)?)
-                    .await?;
+                self.hub().register(self.seal_push(&key, order)?).await?;
             }
         }
         let whole = stream.is_none();
-        let since = Some(record.last_seq);
+        let since = Some(self.taken_up(&turn, &record).await?);
         self.merge(&record, &turn.upstream, first, since, whole)
             .await?;
         if let Some(webhook) = &webhook {
@@ -299,24 +294,8 @@ impl Sources {
         webhook: Option<OwnWebhook>,
     ) -> Result<First, OpenError> {
         let (record, before) = if let Some(record) = turn.existing.clone() {
-            // It no longer waits for the requester's message: whoever looks must not be told so.
-            let status = TaskStatusUpdateEvent {
-                task_id: record.key.id.to_string(),
-                context_id: record.task.context_id.clone(),
-                // Without a time: the worker's clock places its own statuses, and this one is before them all.
-                status: announced(),
-                ..TaskStatusUpdateEvent::default()
-            };
+            self.taken_up(&turn, &record).await?;
             let before = record.last_seq;
-            if record.task.status.state.is_interrupted() {
-                self.hub()
-                    .observe(
-                        &record.key,
-                        StreamResponse::StatusUpdate(status),
-                        Some(before),
-                    )
-                    .await?;
-            }
             (record, before)
         } else {
             let id = Uuid::new_v4().to_string();
@@ -353,155 +332,36 @@ impl Sources {
         })
     }
 
-    /// Keeps a task that the worker has just named. None if it is kept already.
-    async fn keep(
-        &self,
-        turn: &Turn,
-        way: Mode,
-        first: &StreamResponse,
-        webhook: Option<&OwnWebhook>,
-    ) -> Result<Option<TaskRecord>, OpenError> {
-        let id = first.task_id().filter(|id| !id.is_empty()).ok_or_else(|| {
-            CallError::BadAnswer("the worker's first word names no task".to_owned())
-        })?;
-        let watched = turn.want == Want::Stream || !turn.push.is_empty();
-        let task = match first {
-            StreamResponse::Task(task) if !(watched && is_under_way(task)) => task.clone(),
-            StreamResponse::Task(task) => beginning_of(task),
-            _ => self.made_up(turn, first, id),
-        };
-        let record = self.record(turn, way, task, Some(id.to_owned()), webhook)?;
-        let push = self.registrations(turn, &record.key)?;
-        match self.hub().create(record.clone(), push).await {
-            Ok(()) => Ok(Some(TaskRecord {
-                last_seq: Seq(1),
-                ..record
-            })),
-            Err(StoreError::Conflict) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The task before an update that came without one (0.x streams may begin so).
-    fn made_up(&self, turn: &Turn, first: &StreamResponse, id: &str) -> Task {
-        let context_id = match first {
-            StreamResponse::StatusUpdate(update) => update.context_id.clone(),
-            StreamResponse::ArtifactUpdate(update) => update.context_id.clone(),
-            StreamResponse::Task(_) | StreamResponse::Message(_) => String::new(),
-        };
-        let mut message = turn.request.message.clone();
-        message.task_id = Some(id.to_owned());
-        message.context_id = Some(context_id.clone());
-        Task {
-            id: id.to_owned(),
-            context_id,
-            status: announced(),
-            history: vec![message],
-            ..Task::default()
-        }
-    }
-
-    fn record(
-        &self,
-        turn: &Turn,
-        way: Mode,
-        task: Task,
-        worker_task_id: Option<String>,
-        webhook: Option<&OwnWebhook>,
-    ) -> Result<TaskRecord, OpenError> {
-        let key = turn.key(&task.id);
-        let later = turn.later.to_bytes();
-        let credentials = (!later.is_empty() && !task.status.state.is_terminal())
-            .then(|| self.inner.sealer.seal(&seal_context(&key), &later))
-            .transpose()
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let now = hub::now();
-        Ok(TaskRecord {
-            epoch: random_u64(),
-            last_seq: Seq(1),
-            first_seq: Seq(1),
-            owner: turn.owner,
-            link: WorkerLink {
-                context_id: worker_task_id
-                    .is_some()
-                    .then(|| task.context_id.clone())
-                    .filter(|id| !id.is_empty()),
-                task_id: worker_task_id,
-                worker: turn.upstream.worker.base().to_string(),
-                source: way.name().to_owned(),
-                push_token_hash: webhook.map(|webhook| webhook.token_hash),
-                credentials,
-            },
-            task: Arc::new(task),
-            key,
-            created_at: now,
-            updated_at: now,
-        })
-    }
-
-    fn registrations(
-        &self,
-        turn: &Turn,
-        key: &TaskKey,
-    ) -> Result<Vec<PushRegistration>, StoreError> {
-        turn.push
-            .iter()
-            .map(|order| self.seal_push(key, order))
-            .collect()
-    }
-
-    /// A push config as the store keeps it.
+    /// The worker has taken the message that a task waited for. Whoever looks must not be told that it still waits, and
+    /// what the worker repeats of that (some answer with the task as it was) is no news.
     ///
-    /// # Errors
-    /// `Unavailable` if it cannot be sealed.
-    pub fn seal_push(
-        &self,
-        key: &TaskKey,
-        order: &PushOrder,
-    ) -> Result<PushRegistration, StoreError> {
-        crate::store::push::seal(
-            &self.inner.sealer,
-            key,
-            &order.id,
-            order.dialect,
-            &order.config,
-            hub::now(),
-        )
-    }
-
-    fn own_webhook(&self, turn: &Turn) -> Option<OwnWebhook> {
-        if turn
-            .existing
-            .as_ref()
-            .is_some_and(|record| record.link.push_token_hash.is_some())
-        {
-            // The worker keeps its config with the task: the one of the first turn still holds.
-            return None;
+    /// The message itself is noted with it: what comes after it in the worker's history is new, and what came before it
+    /// is not, even if the worker shows it as the status again.
+    async fn taken_up(&self, turn: &Turn, record: &TaskRecord) -> Result<Seq, StoreError> {
+        if !record.task.status.state.is_interrupted() {
+            return Ok(record.last_seq);
         }
-        let mut token = [0u8; 32];
-        if SystemRandom::new().fill(&mut token).is_err() {
-            // Without randomness no address is unguessable: the other ways do without one.
-            return None;
-        }
-        let token = hex(&token);
-        let token_hash = webhook::token_hash(&token);
-        let push = &turn.upstream.policy.push;
-        self.inner.early.insert(
-            token_hash,
-            Early {
-                bound: push.max_early,
-                ..Early::default()
-            },
-        );
-        Some(OwnWebhook {
-            url: format!("{}{}{token}", push.base_url, webhook::PATH),
-            token_hash,
-        })
+        let status = TaskStatusUpdateEvent {
+            task_id: record.key.id.to_string(),
+            context_id: record.task.context_id.clone(),
+            status: announced(),
+            ..TaskStatusUpdateEvent::default()
+        };
+        let since = Some(record.last_seq);
+        let event = StreamResponse::StatusUpdate(status);
+        let observed = self.hub().observe(&record.key, event, since).await?;
+        let mut message = turn.request.message.clone();
+        message.task_id = Some(record.key.id.to_string());
+        message.context_id = Some(record.task.context_id.clone());
+        let since = Some(observed.last_seq);
+        let event = StreamResponse::Message(message);
+        let observed = self.hub().observe(&record.key, event, since).await?;
+        Ok(observed.last_seq)
     }
 }
 
 impl Turn {
-    fn key(&self, id: &str) -> TaskKey {
+    pub(super) fn key(&self, id: &str) -> TaskKey {
         TaskKey {
             route: self.upstream.route.clone(),
             tenant: self.tenant.clone(),
@@ -584,40 +444,8 @@ fn opening(answer: Answer, extensions: Option<HeaderValue>) -> Result<Opening, C
     })
 }
 
-/// Whether a watcher who sees the task only now would miss something that a watcher from the beginning had seen.
-fn is_under_way(task: &Task) -> bool {
-    task.status.message.is_some()
-        || !task.artifacts.is_empty()
-        || !matches!(
-            task.status.state,
-            TaskState::Submitted | TaskState::Working | TaskState::Unspecified
-        )
-        || task
-            .history
-            .iter()
-            .any(|message| message.role == Role::Agent)
-}
-
-/// The task as it must have been at first: what has come since is reported as events after it.
-fn beginning_of(task: &Task) -> Task {
-    Task {
-        status: TaskStatus {
-            state: TaskState::Submitted,
-            ..TaskStatus::default()
-        },
-        artifacts: Vec::new(),
-        history: task
-            .history
-            .iter()
-            .take_while(|message| message.role != Role::Agent)
-            .cloned()
-            .collect(),
-        ..task.clone()
-    }
-}
-
 /// The status of a task, or of a turn, that the sidecar announces.
-fn announced() -> TaskStatus {
+pub(super) fn announced() -> TaskStatus {
     TaskStatus {
         state: TaskState::Submitted,
         ..TaskStatus::default()
@@ -628,20 +456,11 @@ fn announced() -> TaskStatus {
 pub(super) fn status_now(state: TaskState) -> TaskStatus {
     TaskStatus {
         state,
-        timestamp: Some(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+        timestamp: Some(
+            jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+                .to_string(),
+        ),
         ..TaskStatus::default()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn random_u64() -> u64 {
-    rand::random()
 }

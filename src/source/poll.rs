@@ -1,8 +1,13 @@
-//! The spacing of polls: quick at first, then slower, jittered apart, and never sooner than the worker asks.
+//! The poll source: reads the task as often as its schedule says (quick at first, then slower, jittered apart, never sooner
+//! than the worker asks), and not at all while nobody waits for news.
 
 use std::time::Duration;
 
-use super::PollPolicy;
+use super::supervise::{Left, Watch, Way};
+use super::{Mode, PollPolicy};
+use crate::a2a::TaskState;
+use crate::store::{StoreError, TaskRecord};
+use crate::worker::CallError;
 
 /// The waits between the polls of one task.
 #[derive(Debug)]
@@ -24,7 +29,9 @@ impl Schedule {
             .clamp(policy.first, policy.max.max(policy.first));
         match retry_after {
             // Only later than asked for, or all tasks that were told the same come back at once.
-            Some(asked) => asked.max(wait).mul_f64(1.0 + policy.jitter * rand::random::<f64>()),
+            Some(asked) => asked
+                .max(wait)
+                .mul_f64(1.0 + policy.jitter * rand::random::<f64>()),
             None => wait,
         }
     }
@@ -33,6 +40,110 @@ impl Schedule {
 /// The wait, shortened or lengthened at random by up to this share of itself.
 pub(super) fn jittered(wait: Duration, jitter: f64) -> Duration {
     wait.mul_f64(1.0 + jitter.clamp(0.0, 1.0) * (2.0 * rand::random::<f64>() - 1.0))
+}
+
+/// Why a look at the task failed.
+pub(super) enum Look {
+    Worker(CallError),
+    Store(StoreError),
+}
+
+impl Watch {
+    pub(super) async fn poll(&mut self, record: &TaskRecord) -> Left {
+        self.note_source(Mode::Poll).await;
+        let policy = self.upstream.policy.poll.clone();
+        let mut schedule = Schedule::new(&policy);
+        let mut retry_after = None;
+        let mut state = record.task.status.state;
+        loop {
+            // A poll that nobody waits for costs the worker for nothing.
+            tokio::select! {
+                () = self.stop.cancelled() => return Left::Done,
+                () = self.demand.wait() => {}
+            }
+            let wait = if state == TaskState::InputRequired {
+                jittered(policy.slow, policy.jitter)
+            } else {
+                schedule.wait(&policy, retry_after.take())
+            };
+            if self.pause(wait).await {
+                return Left::Done;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Left::Done,
+                () = self.upstream.poll_allowed() => {}
+            }
+            if self.is_over().await {
+                return Left::Done;
+            }
+            match self.look(record).await {
+                Ok(now) => {
+                    self.failing_since = None;
+                    self.not_found = 0;
+                    if now.is_terminal() {
+                        return Left::Done;
+                    }
+                    state = now;
+                }
+                Err(Look::Worker(error)) if error.is_task_not_found() => {
+                    self.not_found += 1;
+                    if self.not_found >= policy.not_found_limit {
+                        self.fail("The worker no longer knows this task.").await;
+                        return Left::Done;
+                    }
+                }
+                Err(Look::Worker(error)) if error.is_refused_operation() => {
+                    return Left::For(Way::Choose);
+                }
+                Err(Look::Worker(error)) => {
+                    retry_after = error.retry_after();
+                    if self.trouble(&error).await {
+                        return Left::Done;
+                    }
+                }
+                Err(Look::Store(error)) => return self.store_failed(&error, Way::Poll).await,
+            }
+        }
+    }
+
+    /// Reads the task and merges it; gives the state.
+    pub(super) async fn look(&self, record: &TaskRecord) -> Result<TaskState, Look> {
+        // The worker's id may have become known since.
+        let record = self
+            .sources
+            .hub()
+            .record(&record.key)
+            .await
+            .map_err(Look::Store)?
+            .ok_or(Look::Store(StoreError::NotFound))?;
+        let timeout = self.upstream.policy.call_timeout;
+        let (task, since) = tokio::select! {
+            () = self.stop.cancelled() => return Ok(record.task.status.state),
+            read = self.sources.read(&record, &self.upstream, timeout) => read.map_err(Look::Worker)?,
+        };
+        self.sources
+            .merge_whole(&record, task, since)
+            .await
+            .map(|observed| observed.state)
+            .map_err(Look::Store)
+    }
+
+    pub(super) fn can_read(&self, record: &TaskRecord) -> bool {
+        (record.link.task_id.is_some() || record.link.push_token_hash.is_some())
+            && self
+                .upstream
+                .worker
+                .known_now()
+                .is_none_or(|known| self.upstream.worker.abilities(&known).get)
+    }
+
+    pub(super) async fn is_over(&self) -> bool {
+        match self.sources.hub().record(&self.key).await {
+            Ok(Some(record)) => record.task.status.state.is_terminal(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
 }
 
 #[cfg(test)]

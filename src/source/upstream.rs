@@ -89,10 +89,7 @@ mod tests {
         let at_once = (0..20).take_while(|_| budget.book(now).is_none()).count();
         assert_eq!(at_once, 4);
         // The one that had to wait has been booked; the next comes an interval later.
-        assert_eq!(
-            budget.book(now),
-            Some(now + Duration::from_millis(500))
-        );
+        assert_eq!(budget.book(now), Some(now + Duration::from_millis(500)));
     }
 
     #[tokio::test(start_paused = true)]

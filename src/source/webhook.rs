@@ -47,8 +47,7 @@ impl Sources {
         body: &[u8],
         upstream: impl Fn(&str) -> Option<Arc<Upstream>>,
     ) -> Result<(), ReceiveError> {
-        let event =
-            decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
+        let event = decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
         let token_hash = token_hash(token);
         if let Some(mut early) = self.inner.early.get_mut(&token_hash) {
             // The send is not answered yet. It must not be made to wait for the webhook's acknowledgement: some workers
@@ -77,12 +76,26 @@ impl Sources {
         upstream: &Arc<Upstream>,
         token_hash: &[u8; 32],
     ) -> Result<(), StoreError> {
-        if let Some((_, early)) = self.inner.early.remove(token_hash) {
-            for event in early.events {
-                self.receive_for(record, upstream, event).await?;
+        loop {
+            // Those that come meanwhile wait behind the ones before them: the entry goes only when it is empty.
+            let next = self
+                .inner
+                .early
+                .get_mut(token_hash)
+                .and_then(|mut early| early.events.pop_front());
+            match next {
+                Some(event) => self.receive_for(record, upstream, event).await?,
+                None => {
+                    let gone = self
+                        .inner
+                        .early
+                        .remove_if(token_hash, |_, early| early.events.is_empty());
+                    if gone.is_some() || !self.inner.early.contains_key(token_hash) {
+                        return Ok(());
+                    }
+                }
             }
         }
-        Ok(())
     }
 
     async fn receive_for(

@@ -21,6 +21,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A name of a closed set, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            StoreError::Conflict => "conflict",
+            StoreError::NotFound => "not_found",
+            StoreError::Busy(_) => "busy",
+            StoreError::Unavailable(_) => "unavailable",
+            StoreError::Corrupt(_) => "corrupt",
+        }
+    }
+
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub fn retryable(&self) -> bool {

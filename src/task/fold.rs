@@ -118,7 +118,7 @@ fn set_status(task: &mut Task, status: TaskStatus) {
 /// Puts the status's message into the history, where whatever is said next comes after it. The status keeps its copy.
 pub(super) fn settle_status_message(task: &mut Task) {
     if let Some(message) = &task.status.message
-        && !messages::is_recorded(&task.history, message)
+        && !messages::is_settled(&task.history, message)
     {
         task.history.push(message.clone());
     }

@@ -29,13 +29,22 @@ pub(super) fn is_known(task: &Task, message: &Message) -> bool {
             .is_some_and(|known| same(known, message))
 }
 
+/// Whether the history holds the message of the status. Only an agent says the same anew as a status: another's, without
+/// an id, may have been put into the history before others of its speaker, and is not said again by being superseded.
+pub(super) fn is_settled(history: &[Message], status: &Message) -> bool {
+    is_recorded(history, status)
+        || (status.role != Role::Agent
+            && status.message_id.is_empty()
+            && history.iter().any(|known| same(known, status)))
+}
+
 /// The history, then the status's message where the history does not hold it.
 pub(super) fn timeline(task: &Task) -> Vec<&Message> {
     let status = task
         .status
         .message
         .as_ref()
-        .filter(|message| !is_recorded(&task.history, message));
+        .filter(|message| !is_settled(&task.history, message));
     task.history.iter().chain(status).collect()
 }
 
@@ -63,11 +72,18 @@ pub(super) struct Merged<'a> {
 
 /// Fits the reported messages between the known ones: those that both have are the anchors, and between two anchors what
 /// was known comes first. Nothing known is ever moved or removed: reports may be cut short (`historyLength`).
+///
+/// `status` is the message of the report's status. Where among the others a worker lists it says nothing, so it does not
+/// come between a message without an id and its repeat: or these would be one message in a report that brings the status,
+/// and two when the same report comes again.
 pub(super) fn merge<'a>(
     known: &[&Message],
     reported: &[&'a Message],
+    status: Option<&Message>,
     unanchored: Unanchored,
 ) -> Merged<'a> {
+    let aside = status.filter(|status| !status.message_id.is_empty());
+    let is_aside = |known: &Message| aside.is_some_and(|aside| same(aside, known));
     let mut merged = Merged::default();
     let mut gap: Vec<&'a Message> = Vec::new();
     let mut next = 0;
@@ -83,7 +99,12 @@ pub(super) fn merge<'a>(
             (0..next).find(|&at| !found[at] && same(known[at], message))
         {
             found[out_of_order] = true;
-        } else if !said_before(known[..next].iter().chain(&gap).copied(), message) {
+        } else {
+            let named = !message.message_id.is_empty();
+            let earlier = known[..next].iter().chain(&gap).copied();
+            if said_before(earlier.filter(|known| named || !is_aside(known)), message) {
+                continue;
+            }
             gap.push(message);
         }
     }

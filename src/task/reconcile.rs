@@ -2,7 +2,7 @@
 //!
 //! Several sources may report one task, late, twice, in any order and with losses; the log they make together is in the
 //! worker's order, says nothing twice, and ends once. Where an observation alone cannot say what is true, nothing is
-//! appended and [`Reconciled::needs_snapshot`] asks for a poll, which can. Pure: no I/O, no clock. The state machine is
+//! appended and `Reconciled::needs_snapshot` asks for a poll, which can. Pure: no I/O, no clock. The state machine is
 //! [`super::fold`]; every event returned here is accepted by it in this order.
 //!
 //! - **Ids.** They have been mapped before ([`super::ids`]). The context id of a log stays as announced: a worker that

@@ -57,7 +57,13 @@ pub(super) fn standing(
     };
     if now.state == status.state && same_message {
         // More may be known under the same status.
-        return if unknown_after(current, history, Unanchored::NewestIfComplete, |_| true) {
+        return if unknown_after(
+            current,
+            status,
+            history,
+            Unanchored::NewestIfComplete,
+            |_| true,
+        ) {
             Standing::Newer
         } else {
             Standing::Same
@@ -83,7 +89,7 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
     if status.state == TaskState::Submitted
         && now.state != TaskState::Submitted
         && !now.state.is_interrupted()
-        && !unknown_after(current, history, Unanchored::Newest, |role| {
+        && !unknown_after(current, status, history, Unanchored::Newest, |role| {
             role == Role::User
         })
     {
@@ -119,13 +125,14 @@ fn is_out_of_date(current: &Task, status: &TaskStatus, history: &[Message], orde
 /// Whether the history holds messages after those that are known, and of whom.
 fn unknown_after(
     current: &Task,
+    status: &TaskStatus,
     history: &[Message],
     unanchored: Unanchored,
     of: impl Fn(Role) -> bool,
 ) -> bool {
     let known = messages::timeline(current);
     let reported: Vec<&Message> = history.iter().collect();
-    messages::merge(&known, &reported, unanchored)
+    messages::merge(&known, &reported, status.message.as_ref(), unanchored)
         .newer
         .iter()
         .any(|message| of(message.role))
@@ -317,7 +324,12 @@ impl Plan {
             Standing::Older | Standing::Undecided => Unanchored::Old,
         };
         let known = messages::timeline(&self.task);
-        let merged = messages::merge(&known, &reported, unanchored);
+        let merged = messages::merge(
+            &known,
+            &reported,
+            snapshot.status.message.as_ref(),
+            unanchored,
+        );
         self.needs_snapshot |= merged.misplaced;
         let mut newer: Vec<Message> = merged
             .newer

@@ -16,9 +16,10 @@ pub const DEFAULT_MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 /// the line bound, because JSON is nearly always sent on one line.
 pub const DEFAULT_MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The comment that keeps an idle stream alive: ignored by every parser that follows the standard,
-/// and a whole frame, so it may stand at any frame boundary (see [`FrameBoundary`]).
-pub static KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+/// The comment that keeps an idle stream alive: ignored by every parser that follows the standard, and it may stand at
+/// any frame boundary (see [`FrameBoundary`]). One line and no blank one after it: once a stream has had an `id`, httpx-sse
+/// makes an event without data of every blank line, and the Python SDKs end with an error there.
+pub static KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n");
 
 /// UTF-8 byte order mark; the standard drops one at the start of a stream.
 const BOM: &[u8] = b"\xEF\xBB\xBF";

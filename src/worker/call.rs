@@ -36,6 +36,10 @@ pub struct Reply<T> {
 }
 
 /// What a worker made of a call for a stream.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each call, taken apart where it arrives"
+)]
 pub enum Opened {
     /// A stream.
     Stream(Box<EventStream>),
@@ -169,7 +173,7 @@ impl Worker {
             } else {
                 CallError::Http {
                     status: parts.status,
-                    headers: end_to_end(&parts.headers),
+                    headers: Box::new(end_to_end(&parts.headers)),
                     body: Bytes::new(),
                 }
             }
@@ -185,12 +189,12 @@ impl Worker {
                 .dialect
                 .decode_answer(operation, result)
                 .map_err(CallError::Rpc),
-            Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => Err(CallError::Rpc(
-                jsonrpc::decode_error(known.dialect, &error),
-            )),
+            Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
+                Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
+            }
             _ if !parts.status.is_success() => Err(CallError::Http {
                 status: parts.status,
-                headers: end_to_end(&parts.headers),
+                headers: Box::new(end_to_end(&parts.headers)),
                 body: bytes,
             }),
             Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),

@@ -110,10 +110,9 @@ impl CallContext {
         let mut headers = HeaderMap::new();
         let mut lines = bytes.split(|byte| *byte == b'\n');
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-            if let (Ok(name), Ok(mut value)) = (
-                HeaderName::from_bytes(name),
-                HeaderValue::from_bytes(value),
-            ) {
+            if let (Ok(name), Ok(mut value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
                 value.set_sensitive(true);
                 headers.append(name, value);
             }

@@ -30,7 +30,7 @@ pub enum CallError {
         /// The status.
         status: StatusCode,
         /// The end-to-end headers of the answer.
-        headers: HeaderMap,
+        headers: Box<HeaderMap>,
         /// The body, as far as it was read.
         body: Bytes,
     },
@@ -82,7 +82,9 @@ impl CallError {
         match self {
             CallError::Rpc(error) => matches!(
                 error.kind,
-                ErrorKind::MethodNotFound
+                // The envelope is ours and sound: what 0.2 servers call an invalid request is a method that they lack.
+                ErrorKind::InvalidRequest
+                    | ErrorKind::MethodNotFound
                     | ErrorKind::UnsupportedOperation
                     | ErrorKind::PushNotificationNotSupported
             ),

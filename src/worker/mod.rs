@@ -228,11 +228,8 @@ impl Worker {
 
     async fn fetch_card(&self) -> Result<Known, CallError> {
         let mut last = CallError::NoCard("it was not asked".to_owned());
-        for path in [
-            "/.well-known/agent-card.json",
-            "/.well-known/agent.json",
-        ] {
-            match self.get_card(path).await {
+        for path in ["/.well-known/agent-card.json", "/.well-known/agent.json"] {
+            match self.get_card(path, &self.target.headers).await {
                 Ok(bytes) => {
                     let card = WorkerCard::parse(&bytes, &self.target.base)
                         .map_err(|error| CallError::NoCard(format!("{path}: {error}")))?;
@@ -246,13 +243,27 @@ impl Worker {
         Err(last)
     }
 
-    async fn get_card(&self, path: &str) -> Result<Bytes, CallError> {
+    /// The card at a path below the base address, as this requester is shown it: the extended card of 0.2.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn card_at(
+        &self,
+        path: &str,
+        context: &CallContext,
+    ) -> Result<WorkerCard, CallError> {
+        let bytes = self.get_card(path, context.headers()).await?;
+        WorkerCard::parse(&bytes, &self.target.base)
+            .map_err(|error| CallError::BadAnswer(error.to_string()))
+    }
+
+    async fn get_card(&self, path: &str, headers: &HeaderMap) -> Result<Bytes, CallError> {
         let mut request = http::Request::new(Body::empty());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self
             .below_base(path)
             .ok_or_else(|| CallError::NoCard(format!("{path} makes no address")))?;
-        request.headers_mut().clone_from(&self.target.headers);
+        request.headers_mut().clone_from(headers);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(A2A_VERSION, HeaderValue::from_static("1.0"));
@@ -262,11 +273,17 @@ impl Worker {
                 .request(request)
                 .await
                 .map_err(CallError::from_client)?;
-            if response.status() != StatusCode::OK {
-                return Err(CallError::NoCard(format!(
-                    "{path} answered {}",
-                    response.status()
-                )));
+            let status = response.status();
+            if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                let headers = response.headers().clone();
+                return Err(CallError::Http {
+                    status,
+                    headers: Box::new(headers),
+                    body: Bytes::new(),
+                });
+            }
+            if status != StatusCode::OK {
+                return Err(CallError::NoCard(format!("{path} answered {status}")));
             }
             collect(response.into_body(), MAX_CARD_BYTES)
                 .await

@@ -56,10 +56,9 @@ impl EventStream {
                             .map_err(|error| CallError::BadAnswer(error.message))?;
                         Ok(Some(WorkerEvent { event, last }))
                     }
-                    Ok(Err(error)) => Err(CallError::Rpc(jsonrpc::decode_error(
-                        self.dialect,
-                        &error,
-                    ))),
+                    Ok(Err(error)) => {
+                        Err(CallError::Rpc(jsonrpc::decode_error(self.dialect, &error)))
+                    }
                     Err(error) => Err(CallError::BadAnswer(error.message)),
                 };
             }

@@ -144,10 +144,6 @@ fn a_value_of_another_type_is_named_with_what_was_expected() {
     );
     for (text, fault) in [
         (
-            "idempotent = \"yes\"",
-            "3: routes[0].idempotent: is a string; allowed: true or false",
-        ),
-        (
             "observe = true",
             "3: routes[0].observe: is a boolean; allowed: \"auto\", \"off\", or a list of modes",
         ),

@@ -1,4 +1,9 @@
 //! The integration tests: the sidecar as a process between requesters and workers made for the purpose.
 
+mod cancel;
+mod faults;
+mod matrix;
+mod resume;
+mod scene;
 mod smoke;
 mod support;

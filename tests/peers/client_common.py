@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import sys
+import time
 import traceback
 import urllib.request
 from contextlib import aclosing
@@ -133,6 +134,7 @@ class Cell:
         self.webhooks = webhooks
         self.heard: list[dict] = []
         self.error: str | None = None
+        self.started = 0.0
         self._gates = gates
         self._key = self.name.replace("/", "-")
 
@@ -145,7 +147,8 @@ class Cell:
         await asyncio.to_thread(lambda: opener.open(request, timeout=20).close())
 
     def hear(self, via: str, body: dict, **more) -> dict:
-        self.heard.append({"via": via, "body": body, **more})
+        at = round(time.monotonic() - self.started, 3)  # seconds since the cell began
+        self.heard.append({"via": via, "body": body, "at": at, **more})
         return body
 
     def ids(self) -> dict:
@@ -266,6 +269,7 @@ MODES = {
 async def run_cell(cell: Cell, mode, slots: asyncio.Semaphore) -> None:
     async with slots:
         deadline = cell.spec["deadline"]
+        cell.started = time.monotonic()
         try:
             await asyncio.wait_for(mode(cell), deadline)
         except asyncio.TimeoutError:

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::grid::Cell;
 use crate::heard::{Known, News};
@@ -12,6 +12,9 @@ use crate::script::{Artifact, Script};
 
 /// Answers that a long poll may take beyond one for each event: the send's own, and one that a change overtook.
 const LONG_POLL_SLACK: usize = 3;
+
+/// Seconds after which the sidecar announces a task for a worker that has not answered yet (`first_event_after`).
+const FIRST_EVENT_AFTER: f64 = 1.0;
 
 /// One thing that came to the requester, with how it came.
 struct Item<'a> {
@@ -165,16 +168,47 @@ impl Judge<'_> {
         .collect()
     }
 
+    /// Just the message; or, when the worker took so long that a task had been announced already, that task with the
+    /// message as its outcome.
     fn bare_message(&self, text: &str) -> Vec<String> {
-        match self.items {
-            [
-                Item {
-                    news: News::Message(heard),
-                    ..
-                },
-            ] if heard == text => Vec::new(),
-            _ => vec![format!("expected just the message {text:?}")],
+        if let [
+            Item {
+                news: News::Message(heard),
+                ..
+            },
+        ] = self.items
+            && heard == text
+        {
+            return Vec::new();
         }
+        let late = self.items.last().and_then(|item| item.raw["at"].as_f64());
+        if late.is_none_or(|at| at < FIRST_EVENT_AFTER) {
+            return vec![format!("expected just the message {text:?}")];
+        }
+        let all: Vec<News> = self.items.iter().map(|item| item.news.clone()).collect();
+        let known = Known::from(&all);
+        let parts: Vec<&Value> = known
+            .artifacts
+            .values()
+            .flat_map(|artifact| &artifact.parts)
+            .collect();
+        let mut faults = Vec::new();
+        faults.extend(different(
+            "messages",
+            &vec![text.to_owned()],
+            &known.messages,
+        ));
+        faults.extend(different(
+            "parts of artifacts",
+            &vec![&json!({"text": text})],
+            &parts,
+        ));
+        faults.extend(different(
+            "the end",
+            &Some("completed"),
+            &known.states.last().map(String::as_str),
+        ));
+        faults
     }
 
     fn unfinished_at_first(&self) -> Vec<String> {

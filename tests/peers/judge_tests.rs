@@ -279,6 +279,20 @@ fn a_bare_message_is_all_that_is_heard() {
 }
 
 #[test]
+fn a_message_may_become_a_tasks_outcome_only_when_it_is_late() {
+    let text = "message: hello to you too";
+    let artifact = json!({"artifactId": "a", "parts": [{"text": text}]});
+    let mut heard = [task("answer", "TASK_STATE_COMPLETED", &[text], &[artifact])];
+    heard[0]["at"] = json!(0.5);
+    assert_ne!(judge("blocking", "message", &heard), NONE);
+    heard[0]["at"] = json!(1.5);
+    assert_eq!(judge("blocking", "message", &heard), NONE);
+    heard[0] = task("answer", "TASK_STATE_COMPLETED", &[text], &[]);
+    heard[0]["at"] = json!(1.5);
+    assert_ne!(judge("blocking", "message", &heard), NONE, "no artifact");
+}
+
+#[test]
 fn both_versions_of_a_part_are_the_same_part() {
     let v1 = [
         json!({"raw": "AA==", "mediaType": "a/b", "filename": "f"}),

@@ -18,7 +18,7 @@ use crate::proxy::error::Error;
 use crate::proxy::route::Route;
 use crate::source::Mode;
 use crate::wire::Body;
-use crate::worker::{CallError, Known};
+use crate::worker::{CallContext, CallError, Known};
 
 /// For how long a requester may keep the card, in seconds: as long as the sidecar itself believes the worker's.
 const MAX_AGE: &str = "public, max-age=300";
@@ -63,30 +63,64 @@ impl Shared {
         asked: Asked,
         params: Object,
     ) -> Result<Response<Body>, Error> {
-        let reply = asked
-            .upstream()
+        let (card, extensions) = self
+            .fetch_extended(&asked.route, params, &asked.context())
+            .await?;
+        let plan = self.card_plan(
+            &asked.parts,
+            Some(asked.call.dialect.version),
+            &asked.route,
+            &*asked.known().await?,
+        );
+        let answer = Answer::Card(rewrite(&card, &plan));
+        Ok(Ready::new(&asked, &answer)
+            .with_extensions(&asked, extensions)
+            .into_response())
+    }
+
+    /// The same for a client of 0.2, which asks by a path.
+    pub(super) async fn extended_card_by_path(
+        &self,
+        parts: Parts,
+        route: &Route,
+    ) -> Result<Response<Body>, Error> {
+        let known = route.upstream.worker.known().await?;
+        let context = CallContext::of_request(&parts);
+        let card = if known.dialect.version == Version::V0_2 {
+            let path = route.inner_path(parts.uri.path());
+            route.upstream.worker.card_at(path, &context).await?
+        } else {
+            self.fetch_extended(route, Object::new(), &context).await?.0
+        };
+        let plan = self.card_plan(&parts, Some(Version::V0_2), route, &known);
+        let mut response = Response::new(Body::full(rewrite(&card, &plan).to_string()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        Ok(response)
+    }
+
+    async fn fetch_extended(
+        &self,
+        route: &Route,
+        params: Object,
+        context: &CallContext,
+    ) -> Result<(WorkerCard, Option<HeaderValue>), Error> {
+        let upstream = &route.upstream;
+        let reply = upstream
             .worker
             .call(
                 &Request::GetExtendedAgentCard(params),
-                &asked.context(),
-                asked.upstream().policy.call_timeout,
+                context,
+                upstream.policy.call_timeout,
             )
             .await?;
         let Answer::Card(raw) = reply.value else {
             return Err(CallError::BadAnswer("no card".to_owned()).into());
         };
-        let card = WorkerCard::parse(raw.to_string().as_bytes(), asked.upstream().worker.base())
+        let card = WorkerCard::parse(raw.to_string().as_bytes(), upstream.worker.base())
             .map_err(|error| CallError::BadAnswer(error.to_string()))?;
-        let plan = self.card_plan(
-            &asked.parts,
-            Some(asked.call.dialect.version),
-            &asked.route,
-            &asked.known,
-        );
-        let answer = Answer::Card(rewrite(&card, &plan));
-        Ok(Ready::new(&asked, &answer)
-            .with_extensions(&asked, reply.extensions)
-            .into_response())
+        Ok((card, reply.extensions))
     }
 
     fn card_plan(

@@ -13,8 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Response, StatusCode};
 use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -22,16 +22,18 @@ use super::access::{Access, principal};
 use super::call::{A2aCall, Call};
 use super::decide::Situation;
 use super::error::Error;
+use super::record::Note;
 use super::route::{Route, Routes};
+use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
-use crate::a2a::A2aError;
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
 use crate::source::{Mode, Sources, Upstream, Want};
 use crate::store::{Principal, TaskRecord};
 use crate::task::TaskKey;
+use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
 
@@ -95,6 +97,7 @@ impl Service<Routed> for Bridge {
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => Box::pin(async move {
+                Note::of(&request.parts).plan(Plan::Pass);
                 shared
                     .pass(request.parts, request.body, &request.route)
                     .await
@@ -104,11 +107,15 @@ impl Service<Routed> for Bridge {
                     .agent_card(&request.parts, version, &request.route)
                     .await
             }),
+            Call::ExtendedCard => Box::pin(async move {
+                shared
+                    .extended_card_by_path(request.parts, &request.route)
+                    .await
+            }),
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
             Call::A2a(call) => Box::pin(async move {
-                let known = request.route.upstream.worker.known().await?;
                 let asked = Asked {
                     principal: principal(
                         &request.route.name,
@@ -120,7 +127,6 @@ impl Service<Routed> for Bridge {
                     parts: request.parts,
                     route: request.route,
                     call,
-                    known,
                 };
                 shared.answer(asked).await
             }),
@@ -133,7 +139,6 @@ struct Asked {
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
-    known: Arc<Known>,
     principal: Principal,
     renderer: Renderer,
     tenant: Arc<str>,
@@ -160,19 +165,32 @@ impl Asked {
         &self.parts.headers
     }
 
-    fn situation(&self, want: Want, inline_push: bool, kept: bool) -> Situation<'_> {
-        Situation {
+    /// What is known of the worker. Not asked for before it is needed: what the log can answer, it answers for a worker
+    /// that is down as well.
+    async fn known(&self) -> Result<Arc<Known>, Error> {
+        Ok(self.upstream().worker.known().await?)
+    }
+
+    async fn situation(
+        &self,
+        want: Want,
+        inline_push: bool,
+        kept: bool,
+    ) -> Result<Situation<'_>, Error> {
+        let known = self.known().await?;
+        Ok(Situation {
             operation: self.call.operation,
             want,
             inline_push,
             requester: self.call.dialect.version,
-            worker: self.known.dialect.version,
-            can: self.route.upstream.worker.abilities(&self.known),
+            worker: known.dialect.version,
+            can: self.upstream().worker.abilities(&known),
+            reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
             observe: self.route.observe,
             delivery: self.route.delivery,
-            prefer: &self.route.upstream.policy.prefer,
-        }
+            prefer: &self.upstream().policy.prefer,
+        })
     }
 
     fn decode(&self) -> Result<A2aRequest, A2aError> {
@@ -243,6 +261,7 @@ impl Shared {
             )
             .await
         {
+            Note::of(&asked.parts).task(&record.key.id);
             Ok(Some(record))
         } else {
             // Not found and not allowed look the same (§13.1).
@@ -254,9 +273,7 @@ impl Shared {
         let received = self
             .sources
             .receive(token, body, |route| {
-                self.routes
-                    .named(route)
-                    .map(|route| route.upstream.clone())
+                self.routes.named(route).map(|route| route.upstream.clone())
             })
             .await;
         let status = match received {

@@ -10,7 +10,9 @@ use hyper::body::Incoming;
 use super::{Asked, Shared};
 use crate::a2a::Operation;
 use crate::proxy::error::Error;
+use crate::proxy::record::Note;
 use crate::proxy::route::Route;
+use crate::telemetry::event::Plan;
 use crate::wire::{Body, KeepAliveSse, collect};
 use crate::worker::{CallError, Worker, is_hop_by_hop};
 
@@ -39,14 +41,11 @@ impl Shared {
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
+        Note::of(&asked.parts).plan(Plan::Pass);
         let Asked {
-            parts,
-            route,
-            call,
-            known,
-            ..
+            parts, route, call, ..
         } = &asked;
-        let endpoint = known.endpoint.clone();
+        let endpoint = asked.known().await?.endpoint.clone();
         let body = Body::full(call.body.clone());
         if call.operation != Operation::SendMessage {
             let parts = clone_head(parts);
@@ -75,7 +74,7 @@ impl Shared {
             if !parts.status.is_success() {
                 return Err(Error::Worker(CallError::Http {
                     status: parts.status,
-                    headers: parts.headers,
+                    headers: Box::new(parts.headers),
                     body: bytes,
                 }));
             }
@@ -142,10 +141,12 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value: &HeaderValue| {
-        value.as_bytes().len() >= 17
-            && value.as_bytes()[..17].eq_ignore_ascii_case(b"text/event-stream")
-    })
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value: &HeaderValue| {
+            value.as_bytes().len() >= 17
+                && value.as_bytes()[..17].eq_ignore_ascii_case(b"text/event-stream")
+        })
 }
 
 fn clone_head(parts: &Parts) -> Parts {
@@ -154,4 +155,3 @@ fn clone_head(parts: &Parts) -> Parts {
     *request.headers_mut() = parts.headers.clone();
     request.into_parts().0
 }
-

@@ -20,7 +20,7 @@ impl Shared {
         config: PushConfig,
     ) -> Result<Response<Body>, Error> {
         let kept = self.record(&asked, &config.task_id).await?;
-        if kept.is_none() && self.passes_push(&asked) {
+        if kept.is_none() && self.passes_push(&asked).await? {
             return self.pass_call(asked).await;
         }
         let order = self.push_order(&asked, config)?;
@@ -131,13 +131,14 @@ impl Shared {
     async fn kept_for_push(&self, asked: &Asked, id: &str) -> Result<Option<TaskRecord>, Error> {
         match self.record(asked, id).await? {
             Some(record) => Ok(Some(record)),
-            None if self.passes_push(asked) => Ok(None),
+            None if self.passes_push(asked).await? => Ok(None),
             None => self.adopt(asked, id).await.map(Some),
         }
     }
 
-    fn passes_push(&self, asked: &Asked) -> bool {
-        decide(&asked.situation(Want::AtOnce, false, false)) == Plan::Pass
+    async fn passes_push(&self, asked: &Asked) -> Result<bool, Error> {
+        let situation = asked.situation(Want::AtOnce, false, false).await?;
+        Ok(decide(&situation) == Plan::Pass)
     }
 
     fn opened(
@@ -156,10 +157,7 @@ fn no_config(get: &PushConfigRequest) -> A2aError {
     A2aError::new(
         ErrorKind::TaskNotFound,
         match &get.id {
-            Some(id) => format!(
-                "Task {} has no push notification config {id}.",
-                get.task_id
-            ),
+            Some(id) => format!("Task {} has no push notification config {id}.", get.task_id),
             None => format!("Task {} has no push notification config.", get.task_id),
         },
     )

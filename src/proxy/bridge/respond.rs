@@ -10,8 +10,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
 use super::Asked;
-use crate::a2a::request::Answer;
 use crate::a2a::Task;
+use crate::a2a::request::Answer;
 use crate::proxy::error::Error;
 use crate::sink::render::EventId;
 use crate::store::TaskRecord;
@@ -137,4 +137,3 @@ pub(super) fn event_stream(body: Body) -> Response<Body> {
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
-

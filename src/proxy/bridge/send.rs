@@ -14,10 +14,12 @@ use crate::a2a::{
 };
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
+use crate::proxy::record::Note;
 use crate::sink::{block, sse};
 use crate::source::{First, Mode, PushOrder, Turn, Want};
 use crate::store::{StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
+use crate::telemetry;
 use crate::wire::Body;
 
 impl Shared {
@@ -39,13 +41,18 @@ impl Shared {
             Some(id) => self.record(&asked, id).await?,
             None => None,
         };
-        let plan = decide(&asked.situation(want, push.is_some(), existing.is_some()));
+        let plan = decide(
+            &asked
+                .situation(want, push.is_some(), existing.is_some())
+                .await?,
+        );
         let ways = match plan {
             Plan::Send(ways) => ways,
             Plan::Pass | Plan::Translate | Plan::Log | Plan::Unsupported => {
                 return self.pass_call(asked).await;
             }
         };
+        Note::of(&asked.parts).plan(telemetry::event::Plan::Bridge);
         if let Some(record) = &existing {
             continues(record)?;
         }
@@ -100,6 +107,7 @@ impl Shared {
                     extensions,
                 } => (key, before, extensions),
             };
+            Note::of(&waiting.parts).task(&key.id);
             if let Some(mut follow) = sources.hub().follow(&key, before).await? {
                 let outcome = block::outcome(&mut follow);
                 if blocking_max.is_zero() {
@@ -130,11 +138,9 @@ impl Shared {
             First::Task {
                 key, extensions, ..
             } => {
+                Note::of(&asked.parts).task(&key.id);
                 let record = kept(&self.sources, &key).await?;
-                (
-                    respond::task(&asked, &record, history_length),
-                    extensions,
-                )
+                (respond::task(&asked, &record, history_length), extensions)
             }
         };
         Ok(ready.with_extensions(&asked, extensions).into_response())
@@ -157,6 +163,7 @@ impl Shared {
                 before,
                 extensions,
             } => {
+                Note::of(&asked.parts).task(&key.id);
                 let record = kept(&self.sources, &key).await?;
                 // A new task's log begins with the task; a turn of an older one with the task as the turn found it.
                 let first = if before == Seq(0) {
@@ -166,10 +173,11 @@ impl Shared {
                         || Task::clone(&record.task),
                         |begun| as_the_turn_found_it(&begun.task),
                     );
-                    Some(asked.renderer.loose_frame(
-                        Some((record.epoch, before)),
-                        &StreamResponse::Task(task),
-                    ))
+                    Some(
+                        asked
+                            .renderer
+                            .loose_frame(Some((record.epoch, before)), &StreamResponse::Task(task)),
+                    )
                 };
                 let body = self.stream(&asked, &record, before, first, true).await?;
                 (body, extensions)
@@ -205,6 +213,7 @@ impl Shared {
                 ends_at_interrupt: of_send || asked.call.dialect.version.is_v0(),
                 keep_alive: policy.keep_alive,
                 max_life: policy.stream_max_life,
+                counted: telemetry::event::Counted::stream(&asked.route.name),
                 closing: self.closing.clone(),
             }
             .frames(),

@@ -32,8 +32,7 @@ impl Shared {
         asked: Asked,
         get: GetTaskRequest,
     ) -> Result<Response<Body>, Error> {
-        let wait =
-            long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
+        let wait = long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
         let mut record = self.record(&asked, &get.id).await?;
         if record.is_none() {
             if wait.is_none() {
@@ -185,7 +184,7 @@ impl Shared {
         let record = match self.record(&asked, &subscribe.id).await? {
             Some(record) => record,
             None => {
-                if decide(&asked.situation(Want::Stream, false, false)) == Plan::Pass {
+                if decide(&asked.situation(Want::Stream, false, false).await?) == Plan::Pass {
                     return self.pass_call(asked).await;
                 }
                 self.adopt(&asked, &subscribe.id).await?
@@ -213,10 +212,7 @@ impl Shared {
             None => {
                 let at = Some((record.epoch, record.last_seq));
                 let task = StreamResponse::Task(Task::clone(&record.task));
-                (
-                    record.last_seq,
-                    Some(asked.renderer.loose_frame(at, &task)),
-                )
+                (record.last_seq, Some(asked.renderer.loose_frame(at, &task)))
             }
         };
         let body = self.stream(&asked, &record, after, first, false).await?;
@@ -228,7 +224,7 @@ impl Shared {
         asked: Asked,
         _filter: Object,
     ) -> Result<Response<Body>, Error> {
-        if decide(&asked.situation(Want::AtOnce, false, false)) == Plan::Pass {
+        if decide(&asked.situation(Want::AtOnce, false, false).await?) == Plan::Pass {
             return self.pass_call(asked).await;
         }
         Err(unsupported("The worker's version of A2A cannot list tasks.").into())
@@ -257,7 +253,7 @@ impl Shared {
         request: Request,
     ) -> Result<Response<Body>, Error> {
         let operation = request.operation();
-        match decide(&asked.situation(Want::Wait, false, false)) {
+        match decide(&asked.situation(Want::Wait, false, false).await?) {
             Plan::Pass => self.pass_call(asked).await,
             _ => {
                 let reply = asked
@@ -277,4 +273,3 @@ impl Shared {
         }
     }
 }
-

@@ -77,6 +77,18 @@ fn a_superseded_status_message_moves_to_the_end_of_the_history() {
 }
 
 #[test]
+fn a_status_message_that_is_no_agents_and_has_no_id_is_added_once() {
+    let unsigned = |text| Message {
+        role: Role::Unspecified,
+        ..nameless(text)
+    };
+    let history = [unsigned("a"), unsigned("b")];
+    let current = task(status(TaskState::Working, Some(unsigned("a"))), &history);
+    let next = status_event(status(TaskState::Working, Some(agent("m"))));
+    assert_eq!(folded(current, &next).history, history);
+}
+
+#[test]
 fn a_superseded_message_that_the_history_has_is_not_added_again() {
     let asked = status(TaskState::InputRequired, Some(agent("m1")));
     let task = task(asked, &[user("u1"), agent("m1"), user("u2")]);

@@ -119,7 +119,7 @@ fn any_order() -> impl Strategy<Value = Order> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(super::seeded(500))]
 
     #[test]
     fn whatever_comes_folds_and_ends_at_most_once(

@@ -294,7 +294,7 @@ fn manner() -> impl Strategy<Value = Manner> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(super::seeded(500))]
 
     #[test]
     fn any_mixture_of_sources_makes_one_true_log(

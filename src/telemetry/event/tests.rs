@@ -1,3 +1,5 @@
+//! What each event writes to the log and to the metrics.
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 // this language: reads the cells from stdin, writes one JSON line for each when all are done.
 
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request } from 'node:http';
 import { text as readAll } from 'node:stream/consumers';
 import { SendMessageRequest, StreamResponse, Task, TaskPushNotificationConfig } from '@a2a-js/sdk';
 import { ClientFactory } from '@a2a-js/sdk/client';
@@ -83,10 +83,15 @@ class Cell {
     return `${this.scenario} gate=${this.key}`;
   }
   async openGate() {
-    await fetch(`${plan.gates}/gate/${this.key}`, { method: 'POST' });
+    // A connection of its own: one that is kept meets the worker's close of idle connections now and then.
+    const gate = request(`${plan.gates}/gate/${this.key}`, { method: 'POST', agent: false });
+    gate.end();
+    const [answer] = await once(gate, 'response');
+    answer.resume();
   }
   hear(via, body) {
-    this.heard.push({ via, body });
+    const at = (performance.now() - this.started) / 1000; // seconds since the cell began
+    this.heard.push({ via, body, at });
     return body;
   }
   ids() {
@@ -190,6 +195,7 @@ const MODES = {
 
 async function run(cell) {
   const seconds = cell.spec.deadline;
+  cell.started = performance.now();
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not done within ${seconds} s`)), seconds * 1000);

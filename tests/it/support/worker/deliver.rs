@@ -86,6 +86,7 @@ impl Shared {
             .outboxes
             .entry((id.to_owned(), config.id.clone()))
             .or_insert_with(|| {
+                #[expect(clippy::disallowed_methods, reason = "see `Outbox`")]
                 let (outbox, due) = mpsc::unbounded_channel();
                 tokio::spawn(post_all(self.clone(), due));
                 outbox

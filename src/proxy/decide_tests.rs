@@ -1,0 +1,270 @@
+//! The decision over its whole table: what must hold in every cell, and the cells that people look up.
+
+use super::*;
+
+const VERSIONS: [Version; 3] = [Version::V0_2, Version::V0_3, Version::V1_0];
+const WANTS: [Want; 3] = [Want::Wait, Want::AtOnce, Want::Stream];
+
+/// Every situation there is: operations × wants × webhooks × versions × abilities × kept × route.
+fn every(mut check: impl FnMut(&Situation<'_>)) {
+    let bools = [false, true];
+    for operation in Operation::ALL {
+        for want in WANTS {
+            for requester in VERSIONS {
+                for worker in VERSIONS {
+                    for bits in 0..64u8 {
+                        for observe in [Observe::Auto, Observe::Off] {
+                            for delivery in [Delivery::Own, Delivery::Native] {
+                                for (inline_push, kept) in
+                                    bools.iter().flat_map(|a| bools.map(|b| (*a, b)))
+                                {
+                                    let on = |bit: u8| bits & (1 << bit) != 0;
+                                    check(&Situation {
+                                        operation,
+                                        want,
+                                        inline_push,
+                                        requester,
+                                        worker,
+                                        can: Abilities {
+                                            send: on(0),
+                                            return_immediately: on(1),
+                                            get: on(2),
+                                            stream: on(3),
+                                            push: on(4),
+                                        },
+                                        reachable: on(5),
+                                        kept,
+                                        observe,
+                                        delivery,
+                                        prefer: &[],
+                                    });
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn able(modes: &[Mode]) -> Abilities {
+    Abilities {
+        send: true,
+        return_immediately: modes.contains(&Mode::Poll),
+        get: modes.contains(&Mode::Poll),
+        stream: modes.contains(&Mode::Stream),
+        push: modes.contains(&Mode::Push),
+    }
+}
+
+fn sending(want: Want, modes: &[Mode]) -> Situation<'static> {
+    Situation {
+        operation: if want == Want::Stream {
+            Operation::SendStreamingMessage
+        } else {
+            Operation::SendMessage
+        },
+        want,
+        inline_push: false,
+        requester: Version::V1_0,
+        worker: Version::V1_0,
+        can: able(modes),
+        reachable: true,
+        kept: false,
+        observe: Observe::Auto,
+        delivery: Delivery::Own,
+        prefer: &[],
+    }
+}
+
+fn first_way(situation: &Situation<'_>) -> Mode {
+    match decide(situation) {
+        Plan::Send(ways) => ways[0],
+        plan => panic!("{plan:?}"),
+    }
+}
+
+#[test]
+fn nothing_passes_between_versions_that_differ_on_the_wire() {
+    every(|situation| {
+        if situation.requester.is_v0() != situation.worker.is_v0() {
+            assert_ne!(decide(situation), Plan::Pass, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_kept_here_is_answered_from_here() {
+    every(|situation| {
+        let asks_for_a_task = matches!(
+            situation.operation,
+            Operation::GetTask | Operation::CancelTask | Operation::SubscribeToTask
+        );
+        if situation.kept && asks_for_a_task {
+            assert_eq!(decide(situation), Plan::Log, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn a_kept_task_is_never_continued_behind_the_sidecar_s_back() {
+    every(|situation| {
+        if situation.kept && situation.operation.sends() {
+            assert!(matches!(decide(situation), Plan::Send(_)), "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn a_send_always_has_a_way_and_no_way_twice() {
+    every(|situation| {
+        if let Plan::Send(ways) = decide(situation) {
+            assert!(!ways.is_empty(), "{situation:?}");
+            let mut once = ways.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), ways.len(), "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn a_worker_is_asked_to_post_only_where_it_can_reach_the_sidecar() {
+    every(|situation| {
+        if let Plan::Send(ways) = decide(situation)
+            && ways.contains(&Mode::Push)
+        {
+            assert!(situation.reachable && situation.can.push, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn nobody_waits_in_a_blocking_call_who_wants_an_answer_at_once_or_a_webhook() {
+    every(|situation| {
+        if let Plan::Send(ways) = decide(situation)
+            && (situation.want != Want::Wait || situation.inline_push)
+        {
+            assert!(!ways.contains(&Mode::Blocking), "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn with_own_delivery_no_webhook_ever_goes_to_the_worker() {
+    every(|situation| {
+        let about_push = matches!(
+            situation.operation,
+            Operation::CreateTaskPushNotificationConfig
+                | Operation::GetTaskPushNotificationConfig
+                | Operation::ListTaskPushNotificationConfigs
+                | Operation::DeleteTaskPushNotificationConfig
+        );
+        let carries_push = situation.operation.sends() && situation.inline_push;
+        if situation.delivery == Delivery::Own && (about_push || carries_push) {
+            assert_ne!(decide(situation), Plan::Pass, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn an_unwatched_route_passes_what_the_worker_offers_by_itself() {
+    every(|situation| {
+        let native = match situation.want {
+            Want::Wait => situation.can.send,
+            Want::AtOnce => situation.can.send && situation.can.return_immediately,
+            Want::Stream => situation.can.stream,
+        };
+        if situation.operation.sends()
+            && situation.observe == Observe::Off
+            && situation.requester.is_v0() == situation.worker.is_v0()
+            && native
+            && !situation.kept
+            && !situation.inline_push
+        {
+            assert_eq!(decide(situation), Plan::Pass, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn lists_pass_between_1_0_and_1_0_only() {
+    every(|situation| {
+        if situation.operation == Operation::ListTasks {
+            let both = !situation.requester.is_v0() && !situation.worker.is_v0();
+            let expected = if both { Plan::Pass } else { Plan::Unsupported };
+            assert_eq!(decide(situation), expected, "{situation:?}");
+        }
+    });
+}
+
+#[test]
+fn each_requester_s_mode_takes_the_worker_s_best_way() {
+    use Mode::{Blocking, Poll, Push, Stream};
+    let all = [Poll, Stream, Push];
+    for (want, modes, expected) in [
+        // The worker's own blocking answer needs no conversion, whatever else it offers.
+        (Want::Wait, &all[..], Blocking),
+        (Want::Wait, &[][..], Blocking),
+        // Who polls costs the worker its polls and no stream.
+        (Want::AtOnce, &all, Poll),
+        (Want::AtOnce, &[Stream], Stream),
+        (Want::AtOnce, &[], Poll),
+        (Want::Stream, &all, Stream),
+        (Want::Stream, &[Poll, Push], Push),
+        (Want::Stream, &[Poll], Poll),
+        (Want::Stream, &[], Poll),
+    ] {
+        assert_eq!(
+            first_way(&sending(want, modes)),
+            expected,
+            "{want:?} {modes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_webhook_is_fed_by_whatever_tells_soonest() {
+    use Mode::{Poll, Push, Stream};
+    for (modes, expected) in [
+        (&[Poll, Stream, Push][..], Stream),
+        (&[Poll, Push], Push),
+        (&[Poll], Poll),
+        (&[], Poll),
+    ] {
+        for want in [Want::Wait, Want::AtOnce] {
+            let situation = Situation {
+                inline_push: true,
+                ..sending(want, modes)
+            };
+            assert_eq!(first_way(&situation), expected, "{want:?} {modes:?}");
+        }
+    }
+}
+
+#[test]
+fn the_operator_s_preference_comes_first_where_the_worker_can() {
+    let prefer = [Mode::Poll, Mode::Stream];
+    let situation = Situation {
+        prefer: &prefer,
+        ..sending(Want::Stream, &[Mode::Poll, Mode::Stream, Mode::Push])
+    };
+    assert_eq!(first_way(&situation), Mode::Poll);
+    let prefer = [Mode::Push];
+    let cannot = Situation {
+        prefer: &prefer,
+        ..sending(Want::Stream, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&cannot), Mode::Stream);
+}
+
+#[test]
+fn a_0_2_worker_is_not_trusted_to_answer_at_once() {
+    let situation = Situation {
+        requester: Version::V0_3,
+        worker: Version::V0_2,
+        ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&situation), Mode::Stream);
+}

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora of the fuzz targets: what real peers wrote (tests/fixtures), as each target reads it.
+
+Usage: seeds.py FOLDER. Beside these each target gets the files in tests/fuzz/seeds/TARGET, written by hand.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FIXTURES = HERE.parent / "fixtures"
+PARTS = ("call", "answer", "frame", "webhook", "error", "card")
+# The target's name is the folder's, and what the dialect is called in tests/fixtures/cross.
+DIALECTS = {"v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def write(folder, target, data):
+    place = folder / target
+    place.mkdir(parents=True, exist_ok=True)
+    (place / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def main(folder):
+    for version, name in DIALECTS.items():
+        files = sorted((FIXTURES / version).glob("*.json"))
+        if not files:
+            sys.exit(f"seeds: {FIXTURES / version} holds no fixtures")
+        for path in files:
+            for sample in read(path)["samples"]:
+                for part in PARTS:
+                    if part not in sample:
+                        continue
+                    data = compact(sample[part])
+                    write(folder, f"dialect_{version}", data)
+                    if part == "call":
+                        head = b"POST /\ncontent-type: application/json\n"
+                        if version == "v1_0":
+                            head += b"a2a-version: 1.0\n"
+                        write(folder, "classify", head + b"\n" + data)
+                    elif part == "frame":
+                        # The first byte says how the target splits the stream.
+                        write(folder, "sse", b"\x07data: " + data[:150] + b"\n\n")
+        for path in sorted((FIXTURES / "cross").glob("*.json")):
+            sample = read(path)
+            if name in sample:
+                write(folder, f"dialect_{version}", compact(sample[name]))
+    for path in sorted((HERE.parent.parent / "config").glob("*.toml")):
+        write(folder, "config", path.read_bytes())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
