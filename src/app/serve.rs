@@ -25,6 +25,7 @@ use crate::sink::dispatch::Dispatcher;
 use crate::sink::webhook::SigningKey;
 use crate::store::{MemoryStore, Sealer, SqliteStore, Store};
 use crate::telemetry::Metrics;
+use crate::telemetry::event::ConfigReloaded;
 use crate::wire::Body;
 
 /// How long sources and reads behind requesters that have gone may take to come to rest, after the drain.
@@ -235,7 +236,7 @@ impl Running {
     /// # Errors
     /// If signals cannot be received; everything has been stopped then.
     pub async fn until_stopped(
-        self,
+        mut self,
         read: impl Fn() -> Option<Result<Checked, Faults>>,
     ) -> std::io::Result<()> {
         let outcome = self.signalled(read).await;
@@ -245,7 +246,7 @@ impl Running {
     }
 
     async fn signalled(
-        &self,
+        &mut self,
         read: impl Fn() -> Option<Result<Checked, Faults>>,
     ) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -261,7 +262,7 @@ impl Running {
     }
 
     /// Takes over a new configuration, or says why not; the old one holds then.
-    fn reread(&self, read: Option<Result<Checked, Faults>>) {
+    fn reread(&mut self, read: Option<Result<Checked, Faults>>) {
         if let Some(tls) = &self.tls
             && let Err(error) = tls.reload()
         {
@@ -270,26 +271,25 @@ impl Running {
         let new = match read {
             None => return,
             Some(Ok(new)) => new,
-            Some(Err(faults)) => {
-                tracing::error!(%faults, "the configuration has faults; the old one holds");
-                return;
-            }
+            Some(Err(faults)) => return refuse(&faults.to_string()),
         };
         let change = reload("", &self.checked, &new);
-        for fault in &change.refused {
-            tracing::error!(%fault, "this change needs a restart");
+        if !change.refused.is_empty() {
+            return refuse(&Faults(change.refused).to_string());
         }
-        if !change.refused.is_empty() || !change.routes_changed {
-            return;
+        if !change.routes_changed {
+            return ConfigReloaded::Unchanged.emit();
         }
         match build::routes(&new, self.listen) {
             Ok(routes) => {
                 self.built.shared.routes.replace(routes);
-                tracing::info!(routes = new.routes.len(), "the routes have been replaced");
+                self.checked = new.clone();
+                ConfigReloaded::Taken {
+                    routes: new.routes.len(),
+                }
+                .emit();
             }
-            Err(error) => {
-                tracing::error!(%error, "the new routes cannot be built; the old ones hold")
-            }
+            Err(error) => refuse(&error.to_string()),
         }
     }
 
@@ -322,6 +322,10 @@ impl Running {
             let _ = serving.await;
         }
     }
+}
+
+fn refuse(faults: &str) {
+    ConfigReloaded::Refused { faults }.emit();
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
