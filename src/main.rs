@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use a2a_sidecar::app;
 use a2a_sidecar::cli::{self, exit};
+use a2a_sidecar::commands;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(command) => ExitCode::from(app::main(command)),
+        Ok(command) => ExitCode::from(commands::main(command)),
         Err(error) => {
             let code = if error.use_stderr() {
                 exit::USAGE

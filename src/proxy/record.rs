@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -16,9 +17,11 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
 use super::error::ERROR_HEADER;
-use super::stack::REQUEST_ID;
 use crate::telemetry::event::{CallFinished, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
+
+/// The header that names a request in the logs of everything that it passes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes [`Record`] services.
 #[derive(Clone, Copy, Debug, Default)]
