@@ -1,5 +1,6 @@
 //! The integration tests: the sidecar as a process between requesters and workers made for the purpose.
 
+mod access;
 mod cancel;
 mod faults;
 mod limits;
@@ -7,5 +8,6 @@ mod matrix;
 mod restart;
 mod resume;
 mod scene;
+mod shutdown;
 mod smoke;
 mod support;
