@@ -2,6 +2,7 @@
 
 mod access;
 mod cancel;
+mod cards;
 mod faults;
 mod limits;
 mod matrix;
@@ -11,3 +12,4 @@ mod scene;
 mod shutdown;
 mod smoke;
 mod support;
+mod webhooks;
