@@ -17,18 +17,23 @@ use tower::{Layer, Service};
 use super::call::{Call, Classified};
 use super::error::ERROR_HEADER;
 use super::stack::REQUEST_ID;
-use crate::telemetry::event::{CallFinished, CallOutcome, Counted, Plan};
+use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
 
-/// Makes [`Record`] services.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RecordLayer;
+/// Makes [`Record`] services that share their meters.
+#[derive(Clone, Debug, Default)]
+pub struct RecordLayer {
+    meters: Arc<CallMeters>,
+}
 
 impl<S> Layer<S> for RecordLayer {
     type Service = Record<S>;
 
     fn layer(&self, inner: S) -> Record<S> {
-        Record { inner }
+        Record {
+            inner,
+            meters: Arc::clone(&self.meters),
+        }
     }
 }
 
@@ -36,6 +41,7 @@ impl<S> Layer<S> for RecordLayer {
 #[derive(Clone, Debug)]
 pub struct Record<S> {
     inner: S,
+    meters: Arc<CallMeters>,
 }
 
 /// What is known of a call when it comes in.
@@ -49,6 +55,7 @@ struct Line {
     note: Note,
     bytes: u64,
     in_flight: Counted,
+    meters: Arc<CallMeters>,
 }
 
 /// What the services below find out about a call, for its record. It goes down in the request's extensions.
@@ -112,7 +119,8 @@ where
             outcome: CallOutcome::Disconnected,
             note,
             bytes: 0,
-            in_flight: Counted::call(),
+            in_flight: self.meters.begin(),
+            meters: Arc::clone(&self.meters),
         };
         ResponseFuture {
             future: self.inner.call(request),
@@ -206,13 +214,15 @@ impl Line {
             note,
             bytes,
             in_flight,
+            meters,
         } = self;
-        CallFinished {
+        let route = note.0.route.get();
+        let call = CallFinished {
             request_id: request_id
                 .as_ref()
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default(),
-            route: note.0.route.get().map_or("", |route| route),
+            route: route.map_or("", |route| route),
             dialect,
             operation,
             plan: note.0.plan.get().copied().unwrap_or(Plan::Local),
@@ -222,8 +232,11 @@ impl Line {
             duration: started.elapsed(),
             bytes,
             task: note.0.task.get().map(|task| &**task),
+        };
+        match route {
+            Some(route) => meters.finish(route, &call),
+            None => call.emit(),
         }
-        .emit();
         drop(in_flight);
     }
 }
