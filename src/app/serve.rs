@@ -93,6 +93,12 @@ pub async fn start_with(checked: Checked, metrics: Metrics) -> Result<Running, S
         .transpose()
         .map_err(|error| StartError::Setting(error.to_string()))?;
     let (kept, store, sealer) = open_store(&checked.store)?;
+    if let Kept::Sqlite(store) = &kept {
+        store
+            .release_claims()
+            .await
+            .map_err(|error| StartError::Store(error.to_string()))?;
+    }
     let readiness = Readiness::new();
     readiness.ready(Part::Store);
     let closing = CancellationToken::new();

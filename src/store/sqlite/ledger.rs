@@ -162,6 +162,17 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
+/// Lets go of every claim. Whoever held one is gone: the file is one process's at a time, and this one has just begun.
+/// A delivery that was under way when the last one was killed is not left to its claim's end.
+pub(super) fn release_claims(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute(
+        "UPDATE deliveries SET claimed_until = 0, due_at = next_attempt_at
+         WHERE due_at IS NOT NULL AND claimed_until > 0",
+        [],
+    )?;
+    Ok(())
+}
+
 pub(super) fn claim(
     conn: &Connection,
     now: Millis,

@@ -122,6 +122,16 @@ impl SqliteStore {
         })
     }
 
+    /// Lets go of the claims on deliveries that the last process held: for the start, before anything is claimed. A
+    /// delivery that was under way when that process was killed is not left to its claim's end.
+    ///
+    /// # Errors
+    ///
+    /// As any write.
+    pub async fn release_claims(&self) -> Result<(), StoreError> {
+        self.write(0, ledger::release_claims).await
+    }
+
     /// Takes no more calls, finishes those that wait, moves the write-ahead log into the file and closes it. A second
     /// call does nothing.
     ///
