@@ -3,12 +3,15 @@
 
 mod chaos;
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::scene::{Conf, check_job, half, only};
 use crate::support::client::{Push, SendOptions};
 use crate::support::protocol::{State, Version};
-use crate::support::receiver::Receiver;
+use crate::support::receiver::{Behaviour, Receiver};
 use crate::support::worker::{Mode, ask, done};
 
 #[tokio::test]
@@ -142,8 +145,38 @@ async fn configs_epochs_and_event_numbers_are_as_before() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_was_under_way_at_the_kill_is_made_again_at_once() {
+    let worker = only(Mode::Stream, Version::V1).get_task(true).start().await;
+    worker.release("half");
+    // With the times as they are shipped: an attempt may take 15 s.
+    let mut sidecar = Conf::before(&worker.url).start().await;
+    let receiver = Receiver::start().await;
+    receiver.behave(Behaviour::Hang);
+    let client = sidecar.client(Version::V1);
+    let options = SendOptions::at_once().push(Push::to(receiver.url("/hook")));
+    client.send("go", options).await.result();
+    receiver.wait_for(1).await;
+    sidecar.kill9().await;
+    receiver.respond_with(200);
+    sidecar.restart().await;
+    let began = Instant::now();
+    receiver.wait_ended().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let hooks = receiver.hooks();
+    assert_eq!(
+        hooks[0].header("webhook-id"),
+        hooks[1].header("webhook-id"),
+        "the one that may have arrived"
+    );
+}
+
+#[tokio::test]
 async fn a_delivery_that_was_pending_is_made_after_a_restart() {
-    let worker = only(Mode::Stream, Version::V1).start().await;
+    let worker = only(Mode::Stream, Version::V1).get_task(true).start().await;
     worker.release("half");
     let mut sidecar = Conf::before(&worker.url)
         .head("[webhooks]\nretry_first = \"50ms\"\nretry_max = \"100ms\"")
