@@ -6,7 +6,7 @@ mod passing;
 
 use std::time::Duration;
 
-use crate::scene::{Conf, check_job, half, only};
+use crate::scene::{Conf, REQUESTERS, check_job, half, only};
 use crate::support::client::{Client, Reply, SendOptions};
 use crate::support::protocol::{Op, Version, code};
 use crate::support::proxy::Sidecar;
@@ -243,4 +243,42 @@ async fn served(client: &Client, id: &str) -> Reply {
         }
     })
     .await
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_new_work_and_spoils_nothing_else() {
+    let worker = only(Mode::Stream, Version::V1).start().await;
+    let sidecar = Conf::before(&worker.url)
+        .head("[store]\nurl = \"memory:\"\nmax_tasks = 2")
+        .on_its_own_store()
+        .start()
+        .await;
+    let client = sidecar.client(Version::V1);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = client.stream("go").await;
+        stream.until(half).await;
+        streams.push(stream);
+    }
+    for requester in REQUESTERS {
+        let client = sidecar.client(requester);
+        for options in [SendOptions::wait(), SendOptions::at_once()] {
+            let refused = client.send("go", options).await;
+            assert_eq!(refused.answer.status, 503, "{}", refused.answer.text());
+            assert!(refused.answer.header("retry-after").is_some());
+            assert!(refused.error_code().is_some(), "{}", refused.answer.text());
+        }
+        // What passes goes on passing, and what is kept is served.
+        let passed = client.post_raw("{\"hello\":1}", &JSON_V1).await;
+        assert_eq!(
+            passed.error_code(),
+            Some(code::METHOD_NOT_FOUND),
+            "the worker's own answer"
+        );
+        assert!(half(&client.get(streams[0].heard.id()).await.heard()));
+    }
+    worker.release("half");
+    for stream in &mut streams {
+        check_job(stream.complete().await, "kept before it was full");
+    }
 }

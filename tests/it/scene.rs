@@ -27,6 +27,7 @@ pub const REQUESTERS: [Version; 2] = [Version::V03, Version::V1];
 pub struct Conf {
     head: String,
     keys: BTreeMap<String, String>,
+    own_store: bool,
 }
 
 impl Conf {
@@ -35,6 +36,7 @@ impl Conf {
         let conf = Self {
             head: String::new(),
             keys: BTreeMap::new(),
+            own_store: false,
         };
         conf.text("worker", worker)
             .text("poll.first", "20ms")
@@ -74,8 +76,19 @@ impl Conf {
         format!("{}{}", self.head, self.route())
     }
 
+    /// The store is what the configuration says; otherwise it is a file.
+    pub fn on_its_own_store(mut self) -> Self {
+        self.own_store = true;
+        self
+    }
+
     pub fn builder(&self) -> Builder {
-        Sidecar::builder().config(&self.toml()).store(Store::Sqlite)
+        let builder = Sidecar::builder().config(&self.toml());
+        if self.own_store {
+            builder
+        } else {
+            builder.store(Store::Sqlite)
+        }
     }
 
     pub async fn start(&self) -> Sidecar {
