@@ -13,7 +13,9 @@ use crate::support::client::{Client, SendOptions};
 use crate::support::heard::Heard;
 use crate::support::protocol::{State, Version};
 use crate::support::proxy::{Sidecar, Store};
-use crate::support::worker::{Fault, Mode, PushFault, Step, Worker, artifact, done, wait, working};
+use crate::support::worker::{
+    Fault, Mode, PushFault, Step, Worker, artifact, done, unsaid, wait, working,
+};
 
 /// How many lanes take their share of the bytes at once: enough to keep two cores busy.
 const LANES: usize = 16;
@@ -319,4 +321,65 @@ async fn a_broken_subscription_is_replaced_by_polls() {
         check_job(stream.complete().await, &format!("{version:?}"));
         assert!(worker.calls("GetTask") > 0);
     }
+}
+
+#[tokio::test]
+async fn what_a_stream_does_not_carry_is_read_before_the_end_is_told() {
+    let runs = Version::ALL.map(async |version| {
+        let worker = Worker::builder()
+            .version(version)
+            .modes(&[Mode::Stream, Mode::Poll])
+            .script([
+                working("one"),
+                unsaid(artifact("a", "x")),
+                unsaid(working("two")),
+                done("end"),
+            ])
+            .start()
+            .await;
+        let sidecar = Conf::before(&worker.url).start().await;
+        for requester in REQUESTERS {
+            let mut stream = sidecar.client(requester).stream("go").await;
+            let heard = stream.complete().await;
+            let who = format!("{requester:?} of {version:?}");
+            assert_eq!(
+                heard.outcome(),
+                (Some(State::Completed), Some("end")),
+                "{who}"
+            );
+            assert_eq!(heard.messages, ["one", "two", "end"], "{who}");
+            assert_eq!(heard.artifact("a"), Some("x"), "{who}");
+            assert_eq!(heard.endings, 1, "{who}");
+            // The end is the last word.
+            let last = stream.events.last().unwrap();
+            assert!(Heard::of(last.result()).ended, "{who}: {}", last.text);
+        }
+    });
+    join_all(runs).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_open_and_dead_does_not_hide_the_end() {
+    let runs = Version::ALL.map(async |version| {
+        let worker = Worker::builder()
+            .version(version)
+            .modes(&[Mode::Stream, Mode::Poll])
+            .script([
+                working("one"),
+                wait("held"),
+                unsaid(artifact("a", "x")),
+                unsaid(done("end")),
+            ])
+            .start()
+            .await;
+        let sidecar = Conf::before(&worker.url)
+            .text("poll.slow", "100ms")
+            .start()
+            .await;
+        let mut stream = sidecar.client(Version::V1).stream("go").await;
+        stream.until(|heard| heard.messages == ["one"]).await;
+        worker.release("held");
+        check_short(stream.complete().await, &format!("{version:?}"));
+    });
+    join_all(runs).await;
 }

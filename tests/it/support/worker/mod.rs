@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 
 pub use deliver::{Posted, PushFault};
 pub use fault::Fault;
-pub use script::{Mode, Step, artifact, ask, chunk, done, failed, say, status, wait, working};
+pub use script::{
+    Mode, Step, artifact, ask, chunk, done, failed, say, status, unsaid, wait, working,
+};
 pub use shared::Recorded;
 
 use self::shared::{Active, Settings, Shared};

@@ -45,6 +45,8 @@ pub enum Step {
     Snapshot,
     /// Any JSON as a stream result, which leaves the task as it is. `$TASK` and `$CONTEXT` in it stand for the ids.
     Raw(Value),
+    /// Does a step without telling any stream or webhook: only GetTask knows of it.
+    Unsaid(Box<Step>),
     /// The end.
     End(State, Option<String>),
 }
@@ -92,6 +94,11 @@ pub fn ask(text: &str) -> Step {
 /// An answer without a task.
 pub fn say(text: &str) -> Step {
     Step::Message(text.to_owned())
+}
+
+/// A step that only GetTask tells of.
+pub fn unsaid(step: Step) -> Step {
+    Step::Unsaid(Box::new(step))
 }
 
 /// A good end.

@@ -283,7 +283,10 @@ impl Shared {
         if let Step::Wait(gate) = step {
             return Next::Gate(gate);
         }
-        let stop = matches!(step, Step::End(..) | Step::InputRequired(_));
+        let stop = match &step {
+            Step::Unsaid(step) => matches!(**step, Step::End(..) | Step::InputRequired(_)),
+            step => matches!(step, Step::End(..) | Step::InputRequired(_)),
+        };
         if task.apply(&step) {
             task.running = !stop;
             self.deliver(inner, id);

@@ -143,6 +143,12 @@ impl TaskRecord {
                 let wire = serde_json::from_str(&text).unwrap();
                 self.events.push(Event { wire, state: None });
             }
+            Step::Unsaid(step) => {
+                let told = self.events.len();
+                self.apply(step);
+                self.events.truncate(told);
+                return false;
+            }
             Step::Wait(_) | Step::Message(_) => return false,
         }
         true
