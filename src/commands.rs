@@ -68,10 +68,14 @@ fn run(args: &RunArgs) -> u8 {
         Ok(checked) => checked,
         Err(code) => return code,
     };
-    if let Err(error) = crate::telemetry::init_log(checked.log.format, &checked.log.level) {
-        say(&format!("a2a-sidecar: {error}"));
-        return exit::USAGE;
-    }
+    // Written to its end when this is dropped, as the last thing.
+    let _log = match crate::telemetry::init_log(checked.log.format, &checked.log.level) {
+        Ok(log) => log,
+        Err(error) => {
+            say(&format!("a2a-sidecar: {error}"));
+            return exit::USAGE;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

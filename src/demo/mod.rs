@@ -82,7 +82,7 @@ pub fn run(args: &DemoArgs) -> u8 {
 async fn demo(args: &DemoArgs) -> Result<u8, Error> {
     // First, so that from now on no signal ends the process before it has cleaned up.
     let mut signals = Signals::new().map_err(Error::Signals)?;
-    telemetry::init_log(LogFormat::Text, "off")?;
+    let _log = telemetry::init_log(LogFormat::Text, "off")?;
     crate::net::install_crypto_provider();
     let metrics = Metrics::install()?;
     let stage = Stage::start(&metrics).await?;

@@ -160,7 +160,9 @@ where
                 tls: setup.tls.is_some(),
             };
             let service = make_service(peer);
-            let connection = Arc::clone(&setup).connection(stream, service, finish.clone(), permit);
+            // A child each: connections look at it whenever they are woken, and would queue on one lock.
+            let connection =
+                Arc::clone(&setup).connection(stream, service, finish.child_token(), permit);
             connections.spawn(connection);
         }
     };

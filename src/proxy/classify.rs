@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
+use pin_project_lite::pin_project;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
@@ -74,63 +75,96 @@ where
 {
     type Response = Response<Body>;
     type Error = E;
-    // Reading the body takes a state machine of its own; one box a request is its price.
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
+    type Future = ResponseFuture<S::Future, E>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let request = match by_head(request) {
+            Ok(classified) => {
+                return ResponseFuture::Known {
+                    future: self.inner.call(classified),
+                };
+            }
+            Err(request) => request,
+        };
         let clone = self.inner.clone();
         // The one that was polled ready is the one to call.
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let limit = self.max_body_bytes;
-        Box::pin(async move {
-            match classify(request, limit).await {
-                Ok(classified) => inner.call(classified).await,
-                Err(response) => Ok(*response),
-            }
-        })
+        ResponseFuture::Reading {
+            future: Box::pin(async move {
+                match by_body(request, limit).await {
+                    Ok(classified) => inner.call(classified).await,
+                    Err(response) => Ok(*response),
+                }
+            }),
+        }
     }
 }
 
-/// What the request is, or the answer to one that is wrong.
-async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
-    let (parts, body) = request.into_parts();
-    let pass = |parts, body| {
-        Ok(Classified {
-            parts,
-            call: Call::Other,
-            body,
-        })
-    };
-    let path = parts.uri.path();
-    if parts.method == Method::GET || parts.method == Method::HEAD {
-        if path.ends_with(CARD_PATH) || path.ends_with(OLD_CARD_PATH) {
-            let version = if path.ends_with(OLD_CARD_PATH) {
-                Some(Version::V0_2)
-            } else {
-                named_version(&parts).and_then(Version::parse)
-            };
+pin_project! {
+    /// The answer. Reading a body takes a state machine of its own, and one box is its price; requests that are known
+    /// by their head alone do not pay it.
+    #[project = ResponseFutureProj]
+    #[allow(missing_docs)]
+    pub enum ResponseFuture<F, E> {
+        Known { #[pin] future: F },
+        Reading { future: Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>> },
+    }
+}
+
+impl<F, E> Future for ResponseFuture<F, E>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.project() {
+            ResponseFutureProj::Known { future } => future.poll(cx),
+            ResponseFutureProj::Reading { future } => future.as_mut().poll(cx),
+        }
+    }
+}
+
+/// What the request is, where its head says it; else the request again, for [`by_body`].
+fn by_head(request: Request<Body>) -> Result<Classified, Request<Body>> {
+    let (method, path) = (request.method(), request.uri().path());
+    let call = if method == Method::GET || method == Method::HEAD {
+        if path.ends_with(OLD_CARD_PATH) {
+            Call::Card {
+                version: Some(Version::V0_2),
+            }
+        } else if path.ends_with(CARD_PATH) {
+            let (parts, body) = request.into_parts();
+            let version = named_version(&parts).and_then(Version::parse);
             return Ok(Classified {
                 parts,
                 call: Call::Card { version },
-                body: Body::empty(),
+                body,
             });
+        } else if path.ends_with(EXTENDED_CARD_PATH) {
+            Call::ExtendedCard
+        } else {
+            Call::Other
         }
-        if path.ends_with(EXTENDED_CARD_PATH) {
-            return Ok(Classified {
-                parts,
-                call: Call::ExtendedCard,
-                body: Body::empty(),
-            });
-        }
-        return pass(parts, body);
-    }
-    if parts.method != Method::POST {
-        return pass(parts, body);
-    }
+    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
+    {
+        return Err(request);
+    } else {
+        Call::Other
+    };
+    let (parts, body) = request.into_parts();
+    Ok(Classified { parts, call, body })
+}
+
+/// What a request is whose body tells, or the answer to one that is wrong.
+async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
     if let Some(token) = path
         .find(webhook::PATH)
         .map(|at| path[at + webhook::PATH.len()..].to_owned())
@@ -142,9 +176,6 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
             body: Body::empty(),
         });
     }
-    if !is_json(&parts) {
-        return pass(parts, body);
-    }
     let bytes = read(body, limit).await?;
     match recognise(&parts, &bytes) {
         Ok(Some(call)) => Ok(Classified {
@@ -152,7 +183,11 @@ async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Bo
             call: Call::A2a(call),
             body: Body::empty(),
         }),
-        Ok(None) => pass(parts, Body::full(bytes)),
+        Ok(None) => Ok(Classified {
+            parts,
+            call: Call::Other,
+            body: Body::full(bytes),
+        }),
         Err(wrong) => {
             let (dialect, id, error) = *wrong;
             let renderer = Renderer::new(dialect, id);
@@ -264,12 +299,13 @@ fn named_version(parts: &Parts) -> Option<&str> {
         .filter(|name| !name.is_empty())
 }
 
-fn is_json(parts: &Parts) -> bool {
+fn is_json(headers: &HeaderMap) -> bool {
     // A body that says nothing of itself is looked at: some clients are that simple.
-    parts.headers.get(CONTENT_TYPE).is_none_or(|value| {
+    headers.get(CONTENT_TYPE).is_none_or(|value| {
         value
-            .to_str()
-            .is_ok_and(|value| value.to_ascii_lowercase().contains("json"))
+            .as_bytes()
+            .windows(4)
+            .any(|word| word.eq_ignore_ascii_case(b"json"))
     })
 }
 

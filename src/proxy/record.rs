@@ -16,21 +16,26 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
-use crate::telemetry::event::{CallFinished, CallOutcome, Counted, Plan};
+use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
 
 /// The header that names a request in the logs of everything that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Makes [`Record`] services.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RecordLayer;
+/// Makes [`Record`] services that share their meters.
+#[derive(Clone, Debug, Default)]
+pub struct RecordLayer {
+    meters: Arc<CallMeters>,
+}
 
 impl<S> Layer<S> for RecordLayer {
     type Service = Record<S>;
 
     fn layer(&self, inner: S) -> Record<S> {
-        Record { inner }
+        Record {
+            inner,
+            meters: Arc::clone(&self.meters),
+        }
     }
 }
 
@@ -38,6 +43,7 @@ impl<S> Layer<S> for RecordLayer {
 #[derive(Clone, Debug)]
 pub struct Record<S> {
     inner: S,
+    meters: Arc<CallMeters>,
 }
 
 /// What is known of a call when it comes in.
@@ -51,6 +57,7 @@ struct Line {
     note: Note,
     bytes: u64,
     in_flight: Counted,
+    meters: Arc<CallMeters>,
 }
 
 /// What the services below find out about a call, for its record. It goes down in the request's extensions.
@@ -129,7 +136,8 @@ where
             outcome: CallOutcome::Disconnected,
             note,
             bytes: 0,
-            in_flight: Counted::call(),
+            in_flight: self.meters.begin(),
+            meters: Arc::clone(&self.meters),
         };
         ResponseFuture {
             future: self.inner.call(request),
@@ -221,6 +229,7 @@ impl Line {
             note,
             bytes,
             in_flight,
+            meters,
         } = self;
         let failure = note.0.failure.get();
         // A requester that went away has not heard of any failure.
@@ -228,12 +237,13 @@ impl Line {
             Some(failure) if outcome != CallOutcome::Disconnected => failure.outcome,
             _ => outcome,
         };
-        CallFinished {
+        let route = note.0.route.get();
+        let call = CallFinished {
             request_id: request_id
                 .as_ref()
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default(),
-            route: note.0.route.get().map_or("", |route| route),
+            route: route.map_or("", |route| route),
             dialect,
             operation,
             plan: note.0.plan.get().copied().unwrap_or(Plan::Local),
@@ -243,8 +253,11 @@ impl Line {
             duration: started.elapsed(),
             bytes,
             task: note.0.task.get().map(|task| &**task),
+        };
+        match route {
+            Some(route) => meters.finish(route, &call),
+            None => call.emit(),
         }
-        .emit();
         drop(in_flight);
     }
 }
@@ -299,7 +312,7 @@ mod tests {
     fn counted(answer: impl Fn(Note) -> Response<Body> + Clone + Send + 'static) -> String {
         let (recorder, metrics) = Metrics::recorder();
         metrics::with_local_recorder(&recorder, || {
-            let service = RecordLayer.layer(service_fn(move |request: Classified| {
+            let service = RecordLayer::default().layer(service_fn(move |request: Classified| {
                 let answer = answer(Note::of(&request.parts));
                 async move { Ok::<_, Infallible>(answer) }
             }));

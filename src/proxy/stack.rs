@@ -57,7 +57,7 @@ pub fn stack(
         // Bounds the bodies that it reads, and answers what is malformed.
         .layer(ClassifyLayer::new(bounds.max_body_bytes))
         // Above the record, so that what is counted is what the requester gets.
-        .layer(RecordLayer)
+        .layer(RecordLayer::default())
         // Above everything that can fail, below everything that needs the dialect.
         .layer(RescueLayer)
         .layer(RouteLayer::new(Arc::clone(&shared.routes)))

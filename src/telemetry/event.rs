@@ -4,9 +4,11 @@
 //! operators do, WARN for what went wrong and was made good, ERROR for loss, DEBUG for all that happens per event. No
 //! field may hold a secret or the content of a message.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics::{Gauge, counter, gauge, histogram};
+use dashmap::DashMap;
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tracing::{debug, error, info, warn};
 
 use super::names;
@@ -15,7 +17,7 @@ use super::names;
 pub const CALL_TARGET: &str = "a2a_sidecar::call";
 
 /// How a call is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Plan {
     /// The worker's answer, passed on.
     Pass,
@@ -38,7 +40,7 @@ impl Plan {
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
     /// With a result.
     Ok,
@@ -96,6 +98,13 @@ pub struct CallFinished<'a> {
 impl CallFinished<'_> {
     /// Logs and counts.
     pub fn emit(&self) {
+        self.log();
+        let (finished, seconds) = self.meters();
+        finished.increment(1);
+        seconds.record(self.duration.as_secs_f64());
+    }
+
+    fn log(&self) {
         let seconds = self.duration.as_secs_f64();
         info!(
             target: CALL_TARGET,
@@ -112,22 +121,78 @@ impl CallFinished<'_> {
             task = self.task,
             "call.finished"
         );
-        counter!(
+    }
+
+    fn meters(&self) -> (Counter, Histogram) {
+        let finished = counter!(
             names::CALLS_TOTAL,
             names::ROUTE => self.route.to_owned(),
             names::DIALECT => self.dialect,
             names::OPERATION => self.operation,
             names::PLAN => self.plan.name(),
             names::OUTCOME => self.outcome.name(),
-        )
-        .increment(1);
-        histogram!(
+        );
+        let seconds = histogram!(
             names::CALL_SECONDS,
             names::ROUTE => self.route.to_owned(),
             names::OPERATION => self.operation,
             names::PLAN => self.plan.name(),
-        )
-        .record(seconds);
+        );
+        (finished, seconds)
+    }
+}
+
+/// The meters of calls, each looked up in the process's metrics once: that costs as much as counting ten times. There
+/// are as many as combinations of labels, all of which are closed sets but for the routes that there are.
+#[derive(Default)]
+pub struct CallMeters {
+    in_flight: OnceLock<Gauge>,
+    finished: DashMap<CallLabels, (Counter, Histogram)>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct CallLabels {
+    route: Arc<str>,
+    dialect: &'static str,
+    operation: &'static str,
+    plan: Plan,
+    outcome: CallOutcome,
+}
+
+impl CallMeters {
+    /// A call under way.
+    #[must_use]
+    pub fn begin(&self) -> Counted {
+        let gauge = self
+            .in_flight
+            .get_or_init(|| gauge!(names::CALLS_IN_FLIGHT));
+        Counted::new(gauge.clone())
+    }
+
+    /// Logs and counts a call on this route.
+    pub fn finish(&self, route: &Arc<str>, call: &CallFinished<'_>) {
+        call.log();
+        let labels = CallLabels {
+            route: Arc::clone(route),
+            dialect: call.dialect,
+            operation: call.operation,
+            plan: call.plan,
+            outcome: call.outcome,
+        };
+        let count = |(finished, seconds): &(Counter, Histogram)| {
+            finished.increment(1);
+            seconds.record(call.duration.as_secs_f64());
+        };
+        if let Some(meters) = self.finished.get(&labels) {
+            return count(&meters);
+        }
+        count(&self.finished.entry(labels).or_insert_with(|| call.meters()));
+    }
+}
+
+impl std::fmt::Debug for CallMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallMeters")
     }
 }
 
@@ -404,12 +469,6 @@ impl Counted {
     fn new(gauge: Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge)
-    }
-
-    /// A call under way.
-    #[must_use]
-    pub fn call() -> Self {
-        Self::new(gauge!(names::CALLS_IN_FLIGHT))
     }
 
     /// A stream that a requester holds open.

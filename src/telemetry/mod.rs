@@ -2,18 +2,23 @@
 //!
 //! A leaf: nothing here knows A2A. Logs go to standard error; metrics are rendered for whoever asks.
 
+mod call_line;
 pub mod event;
 pub mod names;
+mod writer;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use call_line::CallLines;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use writer::{LogGuard, LogWriter};
 
 /// How often [`Metrics::upkeep`] is to be called. Histograms gather single values until then; nobody may be scraping.
 pub const UPKEEP: Duration = Duration::from_secs(5);
@@ -58,11 +63,11 @@ pub enum Error {
 }
 
 /// Sets up the process's log. `filter` is a level or levels by module (see [`is_filter`]); the variable `RUST_LOG`, set
-/// by whoever looks into something, wins over it.
+/// by whoever looks into something, wins over it. Lines are kept back for a moment: hold what this gives until the end.
 ///
 /// # Errors
 /// For a wrong filter, and if the log is set up already.
-pub fn init_log(format: LogFormat, filter: &str) -> Result<(), Error> {
+pub fn init_log(format: LogFormat, filter: &str) -> Result<LogGuard, Error> {
     let rust_log = std::env::var("RUST_LOG").unwrap_or_default();
     let filter = if rust_log.is_empty() {
         filter
@@ -70,8 +75,10 @@ pub fn init_log(format: LogFormat, filter: &str) -> Result<(), Error> {
         &rust_log
     };
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = subscriber(format, filter, colours, std::io::stderr)?;
-    Ok(subscriber.try_init()?)
+    let (writer, guard) = LogWriter::new(std::io::stderr());
+    let subscriber = subscriber(format, filter, colours, writer)?;
+    subscriber.try_init()?;
+    Ok(guard)
 }
 
 /// A log that writes to `writer`.
@@ -104,7 +111,8 @@ where
                     .json()
                     .flatten_event(true)
                     .with_current_span(false)
-                    .with_span_list(false),
+                    .with_span_list(false)
+                    .map_event_format(CallLines::beside),
             ),
         ),
     })

@@ -66,6 +66,8 @@ pub struct Target {
 /// One worker.
 pub struct Worker {
     target: Target,
+    /// The base address, read once; none if it is no address of HTTP.
+    base_uri: Option<Uri>,
     client: WorkerClient,
     known: ArcSwapOption<Known>,
     asking: tokio::sync::Mutex<Option<Failed>>,
@@ -113,6 +115,7 @@ impl Worker {
     #[must_use]
     pub fn new(target: Target, client: WorkerClient) -> Self {
         Self {
+            base_uri: as_uri(&target.base),
             target,
             client,
             known: ArcSwapOption::empty(),
@@ -340,19 +343,21 @@ impl Worker {
     /// The address of a path and query below the base.
     #[must_use]
     pub fn below_base(&self, path_and_query: &str) -> Option<Uri> {
-        let base = &self.target.base;
+        self.beside_base(&path_and_query.parse().ok()?)
+    }
+
+    /// The same of one that has been read already.
+    #[must_use]
+    pub fn beside_base(&self, path_and_query: &PathAndQuery) -> Option<Uri> {
+        let base = self.base_uri.as_ref()?;
         let prefix = base.path().trim_end_matches('/');
-        let joined: PathAndQuery = if prefix.is_empty() {
-            path_and_query.parse().ok()?
+        let mut parts = base.clone().into_parts();
+        parts.path_and_query = Some(if prefix.is_empty() {
+            path_and_query.clone()
         } else {
             format!("{prefix}{path_and_query}").parse().ok()?
-        };
-        Uri::builder()
-            .scheme(base.scheme())
-            .authority(base.authority())
-            .path_and_query(joined)
-            .build()
-            .ok()
+        });
+        Uri::from_parts(parts).ok()
     }
 }
 

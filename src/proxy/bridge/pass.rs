@@ -30,9 +30,10 @@ impl Shared {
     ) -> Result<Response<Body>, Error> {
         let worker = &route.upstream.worker;
         let path = route.inner_path(parts.uri.path());
-        let uri = match parts.uri.query() {
-            Some(query) => worker.below_base(&format!("{path}?{query}")),
-            None => worker.below_base(path),
+        let uri = match (parts.uri.path_and_query(), parts.uri.query()) {
+            (Some(whole), _) if path.len() == whole.path().len() => worker.beside_base(whole),
+            (_, Some(query)) => worker.below_base(&format!("{path}?{query}")),
+            (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
         let response = exchange(worker, parts, body, uri).await?;

@@ -200,12 +200,47 @@ fn levels_say_what_an_operator_must_do() {
 }
 
 #[test]
+fn meters_that_are_kept_count_as_those_looked_up_do() {
+    let kept = told("info", || {
+        let meters = CallMeters::default();
+        for _ in 0..2 {
+            meters.finish(&Arc::from("one"), &call());
+        }
+        meters.finish(
+            &Arc::from("two"),
+            &CallFinished {
+                route: "two",
+                ..call()
+            },
+        );
+    });
+    let looked_up = told("info", || {
+        call().emit();
+        call().emit();
+        CallFinished {
+            route: "two",
+            ..call()
+        }
+        .emit();
+    });
+    assert_eq!(kept.0.len(), looked_up.0.len());
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&kept.1), sorted(&looked_up.1));
+    assert!(kept.1.contains("route=\"one\""), "{}", kept.1);
+}
+
+#[test]
 fn what_is_counted_is_counted_for_as_long_as_it_lives() {
     let (recorder, metrics) = Metrics::recorder();
     metrics::with_local_recorder(&recorder, || {
         let first = Counted::stream("one");
         let second = Counted::stream("one");
-        let calls = Counted::call();
+        let meters = CallMeters::default();
+        let calls = meters.begin();
         let task = Counted::task("one", "poll");
         let open = metrics.render();
         assert!(
