@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use a2a_sidecar::app;
 use a2a_sidecar::cli::{self, exit};
+use a2a_sidecar::commands;
 
 /// A proxy allocates much and briefly on every thread: measured, this takes a sixth off the CPU time of a request that
 /// passes.
@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(command) => ExitCode::from(app::main(command)),
+        Ok(command) => ExitCode::from(commands::main(command)),
         Err(error) => {
             let code = if error.use_stderr() {
                 exit::USAGE

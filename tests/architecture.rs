@@ -27,7 +27,10 @@ const MODULES: &[(&str, &[&str])] = &[
         "source",
         &["telemetry", "a2a", "task", "store", "hub", "worker"],
     ),
-    ("sink", &["wire", "net", "a2a", "task", "store", "hub"]),
+    (
+        "sink",
+        &["telemetry", "wire", "net", "a2a", "task", "store", "hub"],
+    ),
     // The data path and the operators' view.
     (
         "proxy",
@@ -73,8 +76,25 @@ const MODULES: &[(&str, &[&str])] = &[
             "proxy",
             "admin",
             "config",
-            "cli",
         ],
+    ),
+    // A show of the whole, with a worker and requesters of its own.
+    (
+        "demo",
+        &[
+            "telemetry",
+            "wire",
+            "net",
+            "a2a",
+            "sink",
+            "config",
+            "cli",
+            "app",
+        ],
+    ),
+    (
+        "commands",
+        &["telemetry", "admin", "config", "cli", "app", "demo"],
     ),
 ];
 
@@ -83,18 +103,18 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     (
         "hyper",
         &[
-            "wire", "net", "worker", "source", "sink", "proxy", "admin", "app",
+            "wire", "net", "worker", "source", "sink", "proxy", "admin", "app", "demo",
         ],
         "the protocol, the rules, the log and the configuration know no HTTP implementation",
     ),
     (
         "hyper_util",
-        &["wire", "net", "worker", "proxy", "admin", "app"],
+        &["wire", "net", "worker", "proxy", "admin", "app", "demo"],
         "connections are made in one place",
     ),
     (
         "reqwest",
-        &["net", "sink", "app"],
+        &["net", "sink", "app", "demo"],
         "only deliveries and other calls of our own",
     ),
     ("rusqlite", &["store"], "SQL never leaves the store"),
@@ -115,6 +135,8 @@ const CRATES: &[(&str, &[&str], &str)] = &[
             "admin",
             "config",
             "app",
+            "demo",
+            "commands",
         ],
         "a2a and task are pure: no runtime",
     ),

@@ -118,9 +118,9 @@ async fn what_is_printed_works_while_the_demo_holds() {
     // The stores are in its one folder.
     assert_eq!(left_in(demo.scratch.path()).len(), 1);
     let start = demo.heard.len();
-    demo.until("taskPushNotificationConfig").await;
+    demo.until("$NOW,$P").await;
     let commands = demo.heard[start..].join("\n");
-    // Whoever pastes them has the address of one sidecar, and then that of the other.
+    assert!(commands.lines().all(|line| line.len() <= 80), "{commands}");
     let shell = Command::new("sh").arg("-euc").arg(&commands).output();
     let output = timeout(DEADLINE, shell).await.expect("an end").unwrap();
     let answers = String::from_utf8(output.stdout).unwrap();

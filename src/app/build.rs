@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::serve::StartError;
+use super::error::StartError;
 use crate::config::{Checked, RouteConfig, push_base_url};
 use crate::hub::Hub;
 use crate::net::client::{WorkerClient, WorkerOptions, worker_client};

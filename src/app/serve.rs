@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::build::{self, Built, build};
+use super::error::StartError;
 use crate::admin::{Admin, Part, Readiness};
-use crate::cli::exit;
 use crate::config::reload::reload;
 use crate::config::{Checked, Faults, StoreConfig, StoreUrl};
 use crate::net::client::{DeliveryClient, DeliveryOptions};
@@ -25,6 +25,7 @@ use crate::sink::dispatch::Dispatcher;
 use crate::sink::webhook::SigningKey;
 use crate::store::{MemoryStore, Sealer, SqliteStore, Store};
 use crate::telemetry::Metrics;
+use crate::telemetry::event::ConfigReloaded;
 use crate::wire::Body;
 
 /// How long sources and reads behind requesters that have gone may take to come to rest, after the drain.
@@ -32,42 +33,6 @@ const REST: Duration = Duration::from_secs(1);
 
 /// How long the admin listener goes on after everything else has stopped: for the request that is under way.
 const ADMIN_DRAIN: Duration = Duration::from_millis(200);
-
-/// Why the sidecar does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The store cannot be opened.
-    #[error("the store cannot be opened: {0}")]
-    Store(String),
-    /// Something in the configuration that only shows when it is used.
-    #[error("{0}")]
-    Setting(String),
-}
-
-impl StartError {
-    /// The error with its cause and what to do, for the operator.
-    #[must_use]
-    pub fn told(&self) -> String {
-        match self {
-            StartError::Listen { address, source } => match source.kind() {
-                std::io::ErrorKind::AddrInUse => format!(
-                    "cannot listen on {address}: the address is in use; choose another with --listen (or --admin)"
-                ),
-                _ => format!("cannot listen on {address}: {source}"),
-            },
-            StartError::Store(_) | StartError::Setting(_) => self.to_string(),
-        }
-    }
-}
 
 /// A running sidecar.
 pub struct Running {
@@ -266,30 +231,38 @@ impl Running {
         lines.join("\n")
     }
 
-    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops; gives the exit code.
-    pub async fn until_stopped(self, read: impl Fn() -> Option<Result<Checked, Faults>>) -> u8 {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::hangup()),
-        ) else {
-            tracing::error!("signals cannot be received");
-            return exit::FAILED;
-        };
+    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops.
+    ///
+    /// # Errors
+    /// If signals cannot be received; everything has been stopped then.
+    pub async fn until_stopped(
+        mut self,
+        read: impl Fn() -> Option<Result<Checked, Faults>>,
+    ) -> std::io::Result<()> {
+        let outcome = self.signalled(read).await;
+        tracing::info!(drain = ?self.checked.server.drain, "stopping");
+        self.stop().await;
+        outcome
+    }
+
+    async fn signalled(
+        &mut self,
+        read: impl Fn() -> Option<Result<Checked, Faults>>,
+    ) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
                 _ = hangup.recv() => self.reread(read()),
             }
         }
-        tracing::info!(drain = ?self.checked.server.drain, "stopping");
-        self.stop().await;
-        exit::OK
     }
 
     /// Takes over a new configuration, or says why not; the old one holds then.
-    fn reread(&self, read: Option<Result<Checked, Faults>>) {
+    fn reread(&mut self, read: Option<Result<Checked, Faults>>) {
         if let Some(tls) = &self.tls
             && let Err(error) = tls.reload()
         {
@@ -298,26 +271,25 @@ impl Running {
         let new = match read {
             None => return,
             Some(Ok(new)) => new,
-            Some(Err(faults)) => {
-                tracing::error!(%faults, "the configuration has faults; the old one holds");
-                return;
-            }
+            Some(Err(faults)) => return refuse(&faults.to_string()),
         };
         let change = reload("", &self.checked, &new);
-        for fault in &change.refused {
-            tracing::error!(%fault, "this change needs a restart");
+        if !change.refused.is_empty() {
+            return refuse(&Faults(change.refused).to_string());
         }
-        if !change.refused.is_empty() || !change.routes_changed {
-            return;
+        if !change.routes_changed {
+            return ConfigReloaded::Unchanged.emit();
         }
         match build::routes(&new, self.listen) {
             Ok(routes) => {
                 self.built.shared.routes.replace(routes);
-                tracing::info!(routes = new.routes.len(), "the routes have been replaced");
+                self.checked = new.clone();
+                ConfigReloaded::Taken {
+                    routes: new.routes.len(),
+                }
+                .emit();
             }
-            Err(error) => {
-                tracing::error!(%error, "the new routes cannot be built; the old ones hold")
-            }
+            Err(error) => refuse(&error.to_string()),
         }
     }
 
@@ -350,6 +322,10 @@ impl Running {
             let _ = serving.await;
         }
     }
+}
+
+fn refuse(faults: &str) {
+    ConfigReloaded::Refused { faults }.emit();
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

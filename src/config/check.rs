@@ -91,7 +91,7 @@ fn server(table: Table<'_>, walk: &Walk<'_>, overrides: &Overrides) -> Server {
     let server = Server {
         listen,
         public_url,
-        max_in_flight: table.count("max_in_flight", 1..=1_000_000, 1024),
+        max_in_flight: table.count("max_in_flight", 1..=1_000_000, 10_000),
         max_connections: table.count("max_connections", 1..=1_000_000, 10_000),
         max_body_bytes: table.size("max_body_bytes", 1024..=1 << 30, 16 << 20),
         header_read_timeout: table.duration("header_read_timeout", SECOND..=HOUR, 10 * SECOND),

@@ -189,11 +189,10 @@ impl Board {
 /// Whether a requester of this mode has heard what it should: both workers tell all their progress, one of them at the
 /// end, so that the column makes no difference.
 fn judge(mode: Mode, heard: &[(Duration, News)]) -> Result<(), Wrong> {
-    let states = heard.iter().filter_map(|(_, news)| match news {
+    let last = heard.iter().rev().find_map(|(_, news)| match news {
         News::Status(state, _) => Some(*state),
         News::Artifact(_) => None,
     });
-    let last = states.last();
     if last != Some(TaskState::Completed) {
         return Err(Wrong::NotCompleted(last));
     }

@@ -88,7 +88,6 @@ async fn demo(args: &DemoArgs) -> Result<u8, Error> {
     let stage = Stage::start(&metrics).await?;
     let mut screen = Screen::new(args.plain);
     let code = tokio::select! {
-        // The board is gone half-drawn; dropping the screen gives the cursor back.
         () = signals.next() => Ok(exit::FAILED),
         code = perform(&stage, &mut screen, args.hold) => code,
     };
@@ -96,6 +95,7 @@ async fn demo(args: &DemoArgs) -> Result<u8, Error> {
         Ok(exit::OK) if args.hold => hold(&stage, &mut screen, &mut signals).await,
         code => code,
     };
+    // It may have been left half-way; this gives the cursor back.
     drop(screen);
     stage.stop().await;
     code
@@ -197,7 +197,7 @@ fn verdict(board: &Board, took: Duration, hold: bool) -> (Vec<Line>, u8) {
         let mut lines = vec![Line::of(Style::Green, format!(" {right}")).and(
             Style::Plain,
             format!(
-                " in {}: every requester got every mode.",
+                " in {}: every mode, from workers that offer one.",
                 table::seconds(took)
             ),
         )];

@@ -307,8 +307,9 @@ mod tests {
         assert!(!ear.ended);
         // An event is news each time that it comes: a stream that repeats itself must show.
         let update = json!({"statusUpdate": {"status": task["status"]}});
-        assert_eq!(ear.event(&update), [working.clone()]);
-        assert_eq!(ear.event(&update), [working]);
+        for _ in 0..2 {
+            assert_eq!(ear.event(&update), std::slice::from_ref(&working));
+        }
     }
 
     #[test]

@@ -163,7 +163,11 @@ impl<W: Write> Screen<W> {
         }
         frame.push_str(CLEAR_BELOW);
         frame.push_str(FRAME_ENDS);
-        self.drawn = lines.iter().map(Line::width).collect();
+        // As painted: spaces at the end are not on the terminal.
+        self.drawn = lines
+            .iter()
+            .map(|line| line.paint(false).chars().count())
+            .collect();
         self.out.write_all(frame.as_bytes())?;
         self.out.flush()
     }

@@ -56,17 +56,6 @@ impl Follow {
         *self.tail.borrow() > self.cursor
     }
 
-    /// The task as it stands. The cursor goes to its last event, so that what follows is what comes after it.
-    ///
-    /// # Errors
-    /// `NotFound` if the task has expired, and the store's own.
-    pub async fn jump_to_now(&mut self) -> Result<TaskRecord, StoreError> {
-        let record = self.record().await?;
-        self.ready.clear();
-        self.cursor = record.last_seq;
-        Ok(record)
-    }
-
     /// The next event; waits until there is one. Cancel-safe.
     ///
     /// # Errors

@@ -8,11 +8,14 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
+use super::record::Failure;
+use crate::a2a::dialect::jsonrpc;
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{A2aError, Operation};
+use crate::a2a::{A2aError, Dialect, Operation};
 use crate::sink::render::Renderer;
 use crate::source::OpenError;
 use crate::store::StoreError;
+use crate::telemetry::event::CallOutcome;
 use crate::wire::Body;
 use crate::worker::CallError;
 
@@ -168,10 +171,20 @@ impl Error {
         }
     }
 
-    /// The JSON-RPC code's kind, for logs.
+    /// The failure for the call's record; `dialect` where the answer is one of the protocol.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.told().error.kind
+    pub fn failure(&self, dialect: Option<Dialect>) -> Failure {
+        let outcome = match self {
+            Error::A2a(_) | Error::NoRoute | Error::BodyTooLarge { .. } | Error::Body => {
+                CallOutcome::RequesterError
+            }
+            Error::Worker(_) => CallOutcome::WorkerError,
+            Error::Store(_) | Error::Overloaded | Error::Stopping => CallOutcome::SidecarError,
+        };
+        Failure {
+            outcome,
+            rpc_code: dialect.map(|dialect| jsonrpc::code(dialect.version, self.told().error.kind)),
+        }
     }
 
     /// The answer to a call of the protocol.

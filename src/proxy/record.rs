@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -15,10 +16,11 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
-use super::error::ERROR_HEADER;
-use super::stack::REQUEST_ID;
 use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
+
+/// The header that names a request in the logs of everything that it passes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes [`Record`] services that share their meters.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +69,16 @@ struct Noted {
     route: OnceLock<Arc<str>>,
     plan: OnceLock<Plan>,
     task: OnceLock<Arc<str>>,
+    failure: OnceLock<Failure>,
+}
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub outcome: CallOutcome,
+    /// The JSON-RPC error's code, where the answer has one.
+    pub rpc_code: Option<i64>,
 }
 
 impl Note {
@@ -84,6 +96,11 @@ impl Note {
     /// How it is answered.
     pub fn plan(&self, plan: Plan) {
         let _ = self.0.plan.set(plan);
+    }
+
+    /// That it failed.
+    pub fn failed(&self, failure: Failure) {
+        let _ = self.0.failure.set(failure);
     }
 
     /// Which task it is about.
@@ -155,7 +172,7 @@ where
         };
         let (parts, body) = response.into_parts();
         line.status = parts.status;
-        let at_end = outcome(parts.status, parts.headers.get(ERROR_HEADER));
+        let at_end = outcome(parts.status);
         let body = Body::boxed(Recorded {
             body,
             line: Some(Box::new(line)),
@@ -165,16 +182,14 @@ where
     }
 }
 
-fn outcome(status: StatusCode, error: Option<&HeaderValue>) -> CallOutcome {
-    match error.map(http::HeaderValue::as_bytes) {
-        Some(b"protocol" | b"no-route" | b"body-too-large" | b"body") => {
-            CallOutcome::RequesterError
-        }
-        Some(name) if name.starts_with(b"worker") => CallOutcome::WorkerError,
-        Some(_) => CallOutcome::SidecarError,
-        None if status.is_server_error() => CallOutcome::WorkerError,
-        None if status.is_client_error() => CallOutcome::RequesterError,
-        None => CallOutcome::Ok,
+/// How an answer that no service below has called a failure ended: the worker's own status says it.
+fn outcome(status: StatusCode) -> CallOutcome {
+    if status.is_server_error() {
+        CallOutcome::WorkerError
+    } else if status.is_client_error() {
+        CallOutcome::RequesterError
+    } else {
+        CallOutcome::Ok
     }
 }
 
@@ -216,6 +231,12 @@ impl Line {
             in_flight,
             meters,
         } = self;
+        let failure = note.0.failure.get();
+        // A requester that went away has not heard of any failure.
+        let outcome = match failure {
+            Some(failure) if outcome != CallOutcome::Disconnected => failure.outcome,
+            _ => outcome,
+        };
         let route = note.0.route.get();
         let call = CallFinished {
             request_id: request_id
@@ -228,7 +249,7 @@ impl Line {
             plan: note.0.plan.get().copied().unwrap_or(Plan::Local),
             outcome,
             status: status.as_u16(),
-            rpc_code: None,
+            rpc_code: failure.and_then(|failure| failure.rpc_code),
             duration: started.elapsed(),
             bytes,
             task: note.0.task.get().map(|task| &**task),
@@ -278,5 +299,68 @@ impl HttpBody for Recorded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+    use tower::{ServiceExt, service_fn};
+
+    /// What the metrics say of one call that was answered so.
+    fn counted(answer: impl Fn(Note) -> Response<Body> + Clone + Send + 'static) -> String {
+        let (recorder, metrics) = Metrics::recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let service = RecordLayer.layer(service_fn(move |request: Classified| {
+                let answer = answer(Note::of(&request.parts));
+                async move { Ok::<_, Infallible>(answer) }
+            }));
+            let (parts, body) = http::Request::new(Body::empty()).into_parts();
+            let request = Classified {
+                parts,
+                call: Call::Other,
+                body,
+            };
+            let response = futures_util::FutureExt::now_or_never(service.oneshot(request));
+            // Dropping the answer ends it: its length is known.
+            drop(response);
+        });
+        metrics
+            .render()
+            .lines()
+            .find(|line| line.starts_with("a2a_sidecar_calls_total{"))
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    #[test]
+    fn a_call_is_counted_by_the_route_and_the_plan_that_were_noted_below() {
+        let line = counted(|note| {
+            note.route(&Arc::from("research"));
+            note.plan(Plan::Pass);
+            Response::new(Body::empty())
+        });
+        assert!(line.contains(r#"route="research""#), "{line}");
+        assert!(line.contains(r#"plan="pass""#), "{line}");
+        assert!(line.contains(r#"outcome="ok""#), "{line}");
+    }
+
+    #[test]
+    fn an_error_that_rides_on_http_200_is_no_success() {
+        let line = counted(|note| {
+            note.failed(Failure {
+                outcome: CallOutcome::WorkerError,
+                rpc_code: Some(-32603),
+            });
+            Response::new(Body::empty())
+        });
+        assert!(line.contains(r#"outcome="worker_error""#), "{line}");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_waited_for_is_a_disconnect() {
+        let line = counted(|_| Response::new(Body::full("an answer")));
+        assert!(line.contains(r#"outcome="disconnected""#), "{line}");
     }
 }

@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
 use super::error::Error;
+use super::record::Note;
 use crate::a2a::Operation;
 use crate::sink::render::Renderer;
 use crate::telemetry::event::StoreFailed;
@@ -55,6 +56,7 @@ where
             Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => None,
         };
         ResponseFuture {
+            note: Note::of(&request.parts),
             future: self.inner.call(request),
             call,
         }
@@ -67,6 +69,7 @@ pin_project! {
         #[pin]
         future: F,
         call: Option<(Renderer, Operation)>,
+        note: Note,
     }
 }
 
@@ -82,6 +85,8 @@ where
             Ok(response) => response,
             Err(error) => {
                 log(&error);
+                let dialect = this.call.as_ref().map(|(renderer, _)| renderer.dialect());
+                this.note.failed(error.failure(dialect));
                 match this.call {
                     Some((renderer, operation)) => error.to_rpc(renderer, *operation),
                     None => error.to_http(),

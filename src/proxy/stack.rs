@@ -13,13 +13,10 @@ use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use super::admit::AdmitLayer;
 use super::bridge::{Bridge, Shared};
 use super::classify::ClassifyLayer;
-use super::record::RecordLayer;
+use super::record::{REQUEST_ID, RecordLayer};
 use super::rescue::RescueLayer;
 use super::route_layer::RouteLayer;
 use crate::wire::Body;
-
-/// The header that names a request in the logs of everything that it passes.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The bounds of the stack.
 #[derive(Clone, Debug)]

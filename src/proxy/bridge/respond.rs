@@ -13,6 +13,7 @@ use super::Asked;
 use crate::a2a::Task;
 use crate::a2a::request::Answer;
 use crate::proxy::error::Error;
+use crate::proxy::record::Note;
 use crate::sink::render::EventId;
 use crate::store::TaskRecord;
 use crate::task::fold::trim_history;
@@ -108,7 +109,10 @@ where
         Ok::<_, BoxError>(match answer.await {
             Ok(ready) => ready.body,
             // The head has said 200, which is what JSON-RPC says with most errors anyway.
-            Err(error) => error.to_rpc_body(&asked.renderer),
+            Err(error) => {
+                Note::of(&asked.parts).failed(error.failure(Some(asked.call.dialect)));
+                error.to_rpc_body(&asked.renderer)
+            }
         })
     };
     // One space at once: a whole interval of silence has gone by already.

@@ -10,7 +10,10 @@ use crate::support::worker::{Fault, Mode};
 #[tokio::test]
 async fn a_slow_blocking_answer_begins_with_spaces_in_time() {
     let worker = only(Mode::Blocking, Version::V1).start().await;
-    let sidecar = Conf::before(&worker.url).text("keep_alive", "200ms").start().await;
+    let sidecar = Conf::before(&worker.url)
+        .text("keep_alive", "200ms")
+        .start()
+        .await;
     for requester in REQUESTERS {
         worker.shut("half");
         let client = sidecar.client(requester);
@@ -22,9 +25,20 @@ async fn a_slow_blocking_answer_begins_with_spaces_in_time() {
             spaces.push(opened.chunk().await.unwrap().unwrap());
         }
         // They came while the worker was still at it.
-        assert_eq!(worker.state(worker.task_ids().last().unwrap()), Some(crate::support::protocol::State::Working));
-        assert!(spaces.iter().all(|piece| piece.iter().all(|byte| *byte == b' ')), "{spaces:?}");
-        assert!(sent_at.elapsed() >= Duration::from_millis(400), "one at a time");
+        assert_eq!(
+            worker.state(worker.task_ids().last().unwrap()),
+            Some(crate::support::protocol::State::Working)
+        );
+        assert!(
+            spaces
+                .iter()
+                .all(|piece| piece.iter().all(|byte| *byte == b' ')),
+            "{spaces:?}"
+        );
+        assert!(
+            sent_at.elapsed() >= Duration::from_millis(400),
+            "one at a time"
+        );
         worker.release("half");
         let reply = client.finish(opened).await;
         check_job(&reply.heard(), "behind the spaces");
@@ -37,7 +51,10 @@ async fn a_quick_answer_has_no_space_before_it() {
     let worker = only(Mode::Blocking, Version::V1).start().await;
     worker.release("half");
     let sidecar = Conf::before(&worker.url).start().await;
-    let reply = sidecar.client(Version::V1).send("go", SendOptions::wait()).await;
+    let reply = sidecar
+        .client(Version::V1)
+        .send("go", SendOptions::wait())
+        .await;
     assert_eq!(reply.leading_spaces, 0);
     check_job(&reply.heard(), "a quick answer");
 }
@@ -67,7 +84,10 @@ async fn an_error_behind_spaces_is_an_error_in_json() {
         .start()
         .await;
     for requester in REQUESTERS {
-        let reply = sidecar.client(requester).send("go", SendOptions::wait()).await;
+        let reply = sidecar
+            .client(requester)
+            .send("go", SendOptions::wait())
+            .await;
         assert!(reply.leading_spaces >= 2, "{}", reply.leading_spaces);
         assert_eq!(reply.error_code(), Some(-32603), "{}", reply.answer.text());
         assert_eq!(reply.answer.status, 200, "the head was out");
@@ -79,7 +99,10 @@ async fn an_error_behind_spaces_is_an_error_in_json() {
 async fn a_silent_stream_carries_comments_and_nothing_else() {
     for mode in [Mode::Stream, Mode::Poll] {
         let worker = only(mode, Version::V1).start().await;
-        let sidecar = Conf::before(&worker.url).text("keep_alive", "100ms").start().await;
+        let sidecar = Conf::before(&worker.url)
+            .text("keep_alive", "100ms")
+            .start()
+            .await;
         for requester in REQUESTERS {
             worker.shut("half");
             let mut stream = sidecar.client(requester).stream("go").await;

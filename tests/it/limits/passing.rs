@@ -78,11 +78,17 @@ async fn unknown_methods_pass_byte_for_byte_both_ways() {
     let (server, seen) = stub(
         Version::V1,
         418,
-        &[("content-type", "application/vendor+json"), ("x-vendor", "one"), ("x-vendor", "two")],
+        &[
+            ("content-type", "application/vendor+json"),
+            ("x-vendor", "one"),
+            ("x-vendor", "two"),
+        ],
         answer,
     )
     .await;
-    let sidecar = Conf::before(&format!("http://{}/", server.addr)).start().await;
+    let sidecar = Conf::before(&format!("http://{}/", server.addr))
+        .start()
+        .await;
     let bodies = [
         "{ \"jsonrpc\": \"2.0\", \"id\" : 1e0, \"method\":\"vendor/doIt\", \"params\": {\"n\": 1.00000000000000000001, \"n\": 2}}\n",
         "{\"hello\": [1, 2, 3]}",
@@ -90,12 +96,21 @@ async fn unknown_methods_pass_byte_for_byte_both_ways() {
         "\"just text\"",
     ];
     for body in bodies {
-        let headers = own(&[("content-type", "application/json"), ("x-mine", "yes"), ("authorization", "Bearer me")]);
-        let exchange = http::request(hyper::Method::POST, &sidecar.url, &headers, body).await.unwrap();
+        let headers = own(&[
+            ("content-type", "application/json"),
+            ("x-mine", "yes"),
+            ("authorization", "Bearer me"),
+        ]);
+        let exchange = http::request(hyper::Method::POST, &sidecar.url, &headers, body)
+            .await
+            .unwrap();
         let reply = exchange.whole().await;
         assert_eq!(reply.status, 418);
         assert_eq!(reply.text(), answer);
-        assert_eq!(reply.header("content-type"), Some("application/vendor+json"));
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/vendor+json")
+        );
         let vendor: Vec<_> = reply.headers.get_all("x-vendor").iter().collect();
         assert_eq!(vendor, ["one", "two"]);
         let heard = seen.lock().unwrap().pop().unwrap();
@@ -107,8 +122,16 @@ async fn unknown_methods_pass_byte_for_byte_both_ways() {
 
 #[tokio::test]
 async fn other_paths_and_methods_pass_with_query_and_body() {
-    let (server, seen) = stub(Version::V1, 207, &[("content-type", "text/plain")], "fine\n").await;
-    let sidecar = Conf::before(&format!("http://{}/", server.addr)).start().await;
+    let (server, seen) = stub(
+        Version::V1,
+        207,
+        &[("content-type", "text/plain")],
+        "fine\n",
+    )
+    .await;
+    let sidecar = Conf::before(&format!("http://{}/", server.addr))
+        .start()
+        .await;
     let cases = [
         ("GET", "files/a%20b?x=1&y=%2F", ""),
         ("PUT", "files/c", "bytes \u{fffd}"),
@@ -117,9 +140,16 @@ async fn other_paths_and_methods_pass_with_query_and_body() {
         ("GET", "files//double/./dots", ""),
     ];
     for (method, target, body) in cases {
-        let headers = own(&[("content-type", "application/x-www-form-urlencoded"), ("connection", "x-hop, close"), ("x-hop", "here")]);
+        let headers = own(&[
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("connection", "x-hop, close"),
+            ("x-hop", "here"),
+        ]);
         // As the client writes it, so that no URL library tidies it up.
-        let mut request = format!("{method} /{target} HTTP/1.1\r\nhost: agents.example\r\ncontent-length: {}\r\n", body.len());
+        let mut request = format!(
+            "{method} /{target} HTTP/1.1\r\nhost: agents.example\r\ncontent-length: {}\r\n",
+            body.len()
+        );
         for (name, value) in &headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -130,7 +160,10 @@ async fn other_paths_and_methods_pass_with_query_and_body() {
         assert!(answer.starts_with("HTTP/1.1 207"), "{answer}");
         assert!(answer.ends_with("fine\n"), "{answer}");
         let heard = seen.lock().unwrap().pop().unwrap();
-        assert_eq!((heard.method.as_str(), heard.target.as_str()), (method, format!("/{target}").as_str()));
+        assert_eq!(
+            (heard.method.as_str(), heard.target.as_str()),
+            (method, format!("/{target}").as_str())
+        );
         assert_eq!(heard.body, body.as_bytes());
         assert_eq!(heard.headers.get("x-hop"), None, "hop by hop");
         assert_eq!(heard.headers["x-forwarded-host"], "agents.example");
@@ -140,7 +173,10 @@ async fn other_paths_and_methods_pass_with_query_and_body() {
 #[tokio::test]
 async fn unknown_members_survive_a_bridge_to_the_worker() {
     for version in Version::ALL {
-        let worker = only(Mode::Stream, version).script([done("ok")]).start().await;
+        let worker = only(Mode::Stream, version)
+            .script([done("ok")])
+            .start()
+            .await;
         let sidecar = Conf::before(&worker.url).start().await;
         for requester in REQUESTERS {
             let client = sidecar.client(requester);
@@ -154,10 +190,22 @@ async fn unknown_members_survive_a_bridge_to_the_worker() {
             let seen = worker.requests_of("SendStreamingMessage").pop().unwrap();
             let who = format!("{requester:?} to {version:?}: {}", seen.json);
             let got = &seen.params()["message"];
-            assert_eq!(got["metadata"], json!({ "depth": { "n": [1, null, "x"] } }), "{who}");
+            assert_eq!(
+                got["metadata"],
+                json!({ "depth": { "n": [1, null, "x"] } }),
+                "{who}"
+            );
             assert_eq!(got["vendorWord"], "kept", "{who}");
-            assert_eq!(got["parts"][0]["metadata"], json!({ "part": true }), "{who}");
-            assert_eq!(seen.params()["metadata"], json!({ "of": "the call" }), "{who}");
+            assert_eq!(
+                got["parts"][0]["metadata"],
+                json!({ "part": true }),
+                "{who}"
+            );
+            assert_eq!(
+                seen.params()["metadata"],
+                json!({ "of": "the call" }),
+                "{who}"
+            );
         }
     }
 }
@@ -171,6 +219,8 @@ async fn unknown_members_survive_a_bridge_to_the_requester() {
             json!({ "kind": "text", "text": "x", "metadata": { "part": 1 } })
         };
         let mut update = json!({
+            "taskId": "$TASK",
+            "contextId": "$CONTEXT",
             "artifact": { "artifactId": "vendor", "parts": [part], "metadata": { "a": [1] }, "vendorWord": "kept" },
             "metadata": { "of": "the update" },
         });
@@ -201,11 +251,19 @@ async fn unknown_members_survive_a_bridge_to_the_requester() {
             let found: Value = found.unwrap_or_else(|| panic!("{who}"));
             assert_eq!(found["artifact"]["metadata"], json!({ "a": [1] }), "{who}");
             assert_eq!(found["artifact"]["vendorWord"], "kept", "{who}");
-            assert_eq!(found["artifact"]["parts"][0]["metadata"], json!({ "part": 1 }), "{who}");
+            assert_eq!(
+                found["artifact"]["parts"][0]["metadata"],
+                json!({ "part": 1 }),
+                "{who}"
+            );
             assert_eq!(found["metadata"], json!({ "of": "the update" }), "{who}");
-            // And they are kept with the task.
+            // And they are kept with the task, though the worker's own no longer has them.
             let task = sidecar.client(requester).get(stream.heard.id()).await;
-            let kept = task.result()["artifacts"].as_array().unwrap().iter().any(|kept| kept["vendorWord"] == "kept");
+            let kept = task.result()["artifacts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|kept| kept["vendorWord"] == "kept");
             assert!(kept, "{who}: {}", task.result());
         }
     }
@@ -229,20 +287,47 @@ async fn extensions_are_named_by_each_side_s_header_in_both_directions() {
         };
         for requester in REQUESTERS {
             let headers: &'static [_] = if version.is_v1() {
-                &[("content-type", "application/json"), ("a2a-extensions", URI)]
+                &[
+                    ("content-type", "application/json"),
+                    ("a2a-extensions", URI),
+                ]
             } else {
-                &[("content-type", "application/json"), ("x-a2a-extensions", URI)]
+                &[
+                    ("content-type", "application/json"),
+                    ("x-a2a-extensions", URI),
+                ]
             };
             let (server, seen) = stub(version, 200, headers, task(version.is_v1())).await;
-            let sidecar = Conf::before(&format!("http://{}/", server.addr)).start().await;
-            let name = if requester.is_v1() { "A2A-Extensions" } else { "X-A2A-Extensions" };
+            let sidecar = Conf::before(&format!("http://{}/", server.addr))
+                .start()
+                .await;
+            let name = if requester.is_v1() {
+                "A2A-Extensions"
+            } else {
+                "X-A2A-Extensions"
+            };
             let options = SendOptions::wait().header(name, URI);
-            let reply = Client::new(&sidecar.url, requester).send("go", options).await;
+            let reply = Client::new(&sidecar.url, requester)
+                .send("go", options)
+                .await;
             let who = format!("{requester:?} of {version:?}");
-            assert_eq!(reply.result()["id"].as_str().or(reply.result()["task"]["id"].as_str()), Some("t-1"), "{who}");
+            assert_eq!(
+                reply.result()["id"]
+                    .as_str()
+                    .or(reply.result()["task"]["id"].as_str()),
+                Some("t-1"),
+                "{who}"
+            );
             assert_eq!(reply.answer.header(name), Some(URI), "{who}");
             let heard = seen.lock().unwrap().pop().unwrap();
-            assert_eq!(heard.headers.get(worker_name).map(|value| value.to_str().unwrap()), Some(URI), "{who}");
+            assert_eq!(
+                heard
+                    .headers
+                    .get(worker_name)
+                    .map(|value| value.to_str().unwrap()),
+                Some(URI),
+                "{who}"
+            );
             assert_eq!(heard.headers.get(other_name), None, "{who}");
         }
     }

@@ -241,6 +241,26 @@ impl Client {
             .await
     }
 
+    /// As [`Client::try_stream`] and [`Client::try_subscribe`], where no answer at all is a possible outcome.
+    pub async fn open_stream_maybe(
+        &self,
+        op: Op,
+        params: Value,
+        last_event_id: Option<&str>,
+    ) -> Result<Result<EventReader, Reply>, String> {
+        let headers: Vec<_> = last_event_id
+            .map(|id| ("last-event-id".to_owned(), id.to_owned()))
+            .into_iter()
+            .collect();
+        let exchange = self.open(op, params, &headers).await?;
+        Ok(read_stream(exchange).await)
+    }
+
+    /// What a send of this text carries.
+    pub fn params(&self, text: &str, options: &SendOptions) -> Value {
+        self.send_params(text, options)
+    }
+
     pub async fn get(&self, task: &str) -> Reply {
         self.call(Op::Get, json!({ "id": task })).await
     }
@@ -389,14 +409,7 @@ impl Client {
             .open(op, params, headers)
             .await
             .unwrap_or_else(|error| panic!("no answer to {}: {error}", op.name()));
-        let is_stream = exchange
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if is_stream {
-            Ok(EventReader::new(exchange))
-        } else {
-            Err(Reply::of(exchange.whole().await))
-        }
+        read_stream(exchange).await
     }
 
     fn common_headers(&self) -> Vec<(String, String)> {
@@ -449,6 +462,17 @@ impl Client {
             params["configuration"] = configuration;
         }
         params
+    }
+}
+
+async fn read_stream(exchange: http::Exchange) -> Result<EventReader, Reply> {
+    let is_stream = exchange
+        .header("content-type")
+        .is_some_and(|kind| kind.starts_with("text/event-stream"));
+    if is_stream {
+        Ok(EventReader::new(exchange))
+    } else {
+        Err(Reply::of(exchange.whole().await))
     }
 }
 

@@ -43,7 +43,7 @@ pub enum Step {
     Message(String),
     /// The whole task as an event of the streams, as some workers send it again and again.
     Snapshot,
-    /// Any JSON as a stream result, which leaves the task as it is.
+    /// Any JSON as a stream result, which leaves the task as it is. `$TASK` and `$CONTEXT` in it stand for the ids.
     Raw(Value),
     /// The end.
     End(State, Option<String>),

@@ -136,7 +136,11 @@ impl TaskRecord {
                 self.events.push(Event { wire, state });
             }
             Step::Raw(wire) => {
-                let wire = wire.clone();
+                let text = wire
+                    .to_string()
+                    .replace("$TASK", &self.id)
+                    .replace("$CONTEXT", &self.context_id);
+                let wire = serde_json::from_str(&text).unwrap();
                 self.events.push(Event { wire, state: None });
             }
             Step::Wait(_) | Step::Message(_) => return false,
