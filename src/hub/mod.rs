@@ -8,11 +8,12 @@ mod follow;
 mod live;
 pub mod retention;
 
-use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub use follow::{Follow, Next};
 pub use live::Entry;
@@ -28,6 +29,9 @@ use crate::task::{Seq, TaskKey};
 /// more than a few conflicts mean that something else is wrong.
 const MAX_CONFLICTS: usize = 8;
 
+/// How long new work is refused after the store has refused a write: short enough that nobody notices when it is over.
+const REFUSING: Duration = Duration::from_millis(500);
+
 /// Cheap to clone; all clones are one hub.
 #[derive(Clone)]
 pub struct Hub {
@@ -39,6 +43,8 @@ struct Inner {
     live: DashMap<TaskKey, Weak<Live>>,
     /// Rung after every append that may have made a delivery: the dispatcher sleeps on it.
     deliveries: Notify,
+    /// Until when the store is taken for full or away, after a write that it refused.
+    refusing_until: Mutex<Option<Instant>>,
 }
 
 /// What an observation did.
@@ -67,6 +73,7 @@ impl Hub {
                 store,
                 live: DashMap::new(),
                 deliveries: Notify::new(),
+                refusing_until: Mutex::new(None),
             }),
         }
     }
@@ -87,6 +94,45 @@ impl Hub {
         self.inner.deliveries.notify_one();
     }
 
+    /// Refuses if the store has just refused a write: a message that is sent to a worker now could not be kept, and the
+    /// worker would do the work for nobody. One in a while is let through, to see whether the store takes writes again.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub fn check_store(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let mut until = self.refusing_until();
+        if until.is_some_and(|until| now < until) {
+            return Err(StoreError::Busy(
+                "it has just refused a write; new work waits until it takes one".to_owned(),
+            ));
+        }
+        if until.is_some() {
+            // This one is the probe; the others wait for what becomes of it.
+            *until = Some(now + REFUSING);
+        }
+        Ok(())
+    }
+
+    /// Notes how a write went.
+    fn wrote<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &outcome {
+            Ok(_) => *self.refusing_until() = None,
+            Err(error) if error.retryable() => {
+                *self.refusing_until() = Some(Instant::now() + REFUSING);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn refusing_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.inner
+            .refusing_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps a new task: its first event is the task as given in `record`.
     ///
     /// # Errors
@@ -100,10 +146,12 @@ impl Hub {
         record.first_seq = Seq(1);
         let first = Arc::new(StreamResponse::Task(Task::clone(&record.task)));
         let rings = !push.is_empty();
-        self.inner
+        let kept = self
+            .inner
             .store
             .create(record.clone(), vec![first.clone()], push)
-            .await?;
+            .await;
+        self.wrote(kept)?;
         if let Some(live) = self.peek(&record.key) {
             live.publish(record, vec![first]);
         }
@@ -327,7 +375,7 @@ impl Hub {
             if let Some(link) = &append.link {
                 record.link = link.clone();
             }
-            match self.inner.store.append(append).await {
+            match self.wrote(self.inner.store.append(append).await) {
                 Ok(()) => {
                     let rings = !events.is_empty();
                     live.publish(record, events);
@@ -461,3 +509,6 @@ pub fn now() -> Millis {
             Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,7 @@ impl Sources {
     /// # Errors
     /// See [`OpenError`]. Nothing is kept then.
     pub async fn begin(&self, turn: Turn) -> Result<First, OpenError> {
+        self.hub().check_store()?;
         let (announce, announced) = oneshot::channel();
         let sources = self.clone();
         self.inner.tracker.spawn(async move {

@@ -4,6 +4,7 @@ mod access;
 mod cancel;
 mod cards;
 mod faults;
+mod full;
 mod limits;
 mod matrix;
 mod restart;
