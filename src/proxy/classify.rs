@@ -151,7 +151,8 @@ fn by_head(request: Request<Body>) -> Result<Classified, Request<Body>> {
         } else {
             Call::Other
         }
-    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH)) {
+    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
+    {
         return Err(request);
     } else {
         Call::Other

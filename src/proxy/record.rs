@@ -312,7 +312,7 @@ mod tests {
     fn counted(answer: impl Fn(Note) -> Response<Body> + Clone + Send + 'static) -> String {
         let (recorder, metrics) = Metrics::recorder();
         metrics::with_local_recorder(&recorder, || {
-            let service = RecordLayer.layer(service_fn(move |request: Classified| {
+            let service = RecordLayer::default().layer(service_fn(move |request: Classified| {
                 let answer = answer(Note::of(&request.parts));
                 async move { Ok::<_, Infallible>(answer) }
             }));

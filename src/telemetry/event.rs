@@ -163,7 +163,9 @@ impl CallMeters {
     /// A call under way.
     #[must_use]
     pub fn begin(&self) -> Counted {
-        let gauge = self.in_flight.get_or_init(|| gauge!(names::CALLS_IN_FLIGHT));
+        let gauge = self
+            .in_flight
+            .get_or_init(|| gauge!(names::CALLS_IN_FLIGHT));
         Counted::new(gauge.clone())
     }
 

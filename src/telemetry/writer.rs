@@ -209,7 +209,9 @@ mod tests {
         let (writer, _guard, heard) = writer();
         for round in 0..3 {
             for line in 0..100 {
-                writer.shared.say(format!("{round}.{line}\n").as_bytes(), false);
+                writer
+                    .shared
+                    .say(format!("{round}.{line}\n").as_bytes(), false);
             }
             let mut got = String::new();
             while got.lines().count() < 100 {
