@@ -19,6 +19,13 @@ fn post(body: &str) -> Request<Body> {
         .unwrap()
 }
 
+async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
+    match by_head(request) {
+        Ok(classified) => Ok(classified),
+        Err(request) => by_body(request, limit).await,
+    }
+}
+
 async fn of(request: Request<Body>) -> Call {
     match classify(request, LIMIT).await {
         Ok(classified) => classified.call,

@@ -8,6 +8,12 @@
 //! run: mostly to a bare reverse proxy of the same HTTP crates (`bare.rs`) in a process of its own. The worker, the
 //! requesters and the receivers live in the bench's process and read one clock. It fails on nothing: numbers are for
 //! people to judge, promises are for tests.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::large_futures,
+    reason = "it measures by the real clock, and what it sends itself is its own bound"
+)]
 
 mod bare;
 mod cpu;

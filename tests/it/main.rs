@@ -1,11 +1,15 @@
 //! The integration tests: the sidecar as a process between requesters and workers made for the purpose.
 
+mod access;
 mod cancel;
+mod cards;
 mod faults;
 mod limits;
 mod matrix;
 mod restart;
 mod resume;
 mod scene;
+mod shutdown;
 mod smoke;
 mod support;
+mod webhooks;

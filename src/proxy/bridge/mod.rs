@@ -281,8 +281,9 @@ impl Shared {
             Note::of(&asked.parts).task(&record.key.id);
             Ok(Some(record))
         } else {
-            // Not found and not allowed look the same (§13.1).
-            Err(A2aError::task_not_found(id).into())
+            // Not found and not allowed look the same (§13.1), also beside the worker's own words for a task that is not
+            // kept here: to this requester it is none.
+            Ok(None)
         }
     }
 

@@ -314,7 +314,7 @@ async fn extensions_are_named_by_each_side_s_header_in_both_directions() {
             assert_eq!(
                 reply.result()["id"]
                     .as_str()
-                    .or(reply.result()["task"]["id"].as_str()),
+                    .or_else(|| reply.result()["task"]["id"].as_str()),
                 Some("t-1"),
                 "{who}"
             );

@@ -250,7 +250,8 @@ async fn killed_at_random_moments_it_forgets_and_repeats_nothing() {
         .zip(["/stream", "/poll"])
         .map(|(worker, path)| Conf::before(&worker.url).text("match.path", path).route())
         .collect();
-    let head = "[webhooks]\nretry_first = \"20ms\"\nretry_max = \"100ms\"\n";
+    let head =
+        "[webhooks]\nattempt_timeout = \"1s\"\nretry_first = \"20ms\"\nretry_max = \"100ms\"\n";
     let mut sidecar = Sidecar::builder()
         .config(&format!("{head}{}", routes.join("\n")))
         .store(Store::Sqlite)

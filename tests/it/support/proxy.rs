@@ -118,6 +118,12 @@ impl Builder {
         self
     }
 
+    /// Webhooks may go nowhere but to public addresses, as it is without any flag.
+    pub fn no_webhooks_here(mut self) -> Self {
+        self.flags.clear();
+        self
+    }
+
     /// A variable of the process's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));

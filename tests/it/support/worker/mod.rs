@@ -374,6 +374,16 @@ impl Worker {
         self.shared.lock().cancel = cancel;
     }
 
+    /// From now on a task is shown only to who sent it, by the `Authorization` header; to others there is none.
+    pub fn keep_private(&self) {
+        self.shared.lock().private = true;
+    }
+
+    /// Shows a task to somebody else as well.
+    pub fn show(&self, id: &str, authorization: &str) {
+        self.shared.lock().show(id, authorization);
+    }
+
     /// What happens to the webhooks that are due from now on.
     pub fn push_fault(&self, fault: PushFault) {
         self.shared.lock().push_fault = fault;

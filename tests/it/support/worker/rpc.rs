@@ -65,6 +65,12 @@ pub(super) async fn handle(
             .headers
             .get("a2a-version")
             .is_some_and(|value| value.as_bytes().starts_with(b"1."));
+    let caller = parts
+        .headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let (instead, shape) = {
         let mut inner = shared.lock();
         inner.requests.push(Recorded {
@@ -106,7 +112,7 @@ pub(super) async fn handle(
                 waiting.answered();
                 return Ok(shape.json(StatusCode::OK, card));
             }
-            Some(op) => operate(&shared, op, &json["params"]).await,
+            Some(op) => operate(&shared, op, &json["params"], &caller).await,
             None => Err((code::METHOD_NOT_FOUND, format!("no method {method}"))),
         }
     };
@@ -188,11 +194,28 @@ async fn answer_instead(fault: Fault, shape: Shape, id: &Value) -> Result<Respon
     }
 }
 
-async fn operate(shared: &Arc<Shared>, op: Op, params: &Value) -> Result<Outcome, RpcError> {
+async fn operate(
+    shared: &Arc<Shared>,
+    op: Op,
+    params: &Value,
+    caller: &str,
+) -> Result<Outcome, RpcError> {
     let task_id = params["id"].as_str().unwrap_or_default();
+    let named = [
+        &params["taskId"],
+        &params["id"],
+        &params["message"]["taskId"],
+    ];
+    if let Some(hidden) = named
+        .into_iter()
+        .filter_map(Value::as_str)
+        .find(|id| shared.lock().hides(id, caller))
+    {
+        return Err((code::TASK_NOT_FOUND, format!("no task {hidden}")));
+    }
     match op {
-        Op::Send => send(shared, params).await.map(Outcome::Result),
-        Op::Stream => stream(shared, params).await.map(Outcome::Stream),
+        Op::Send => send(shared, params, caller).await.map(Outcome::Result),
+        Op::Stream => stream(shared, params, caller).await.map(Outcome::Stream),
         Op::Subscribe => subscribe(shared, task_id).map(Outcome::Stream),
         Op::Get if shared.settings.get_task => {
             let inner = shared.lock();
@@ -219,7 +242,7 @@ fn find<'a>(inner: &'a Inner, id: &str) -> Result<&'a TaskRecord, RpcError> {
 }
 
 /// Takes in a message: begins a task or goes on with one.
-fn begin(shared: &Arc<Shared>, params: &Value) -> Result<Begun, RpcError> {
+fn begin(shared: &Arc<Shared>, params: &Value, caller: &str) -> Result<Begun, RpcError> {
     let version = shared.settings.version;
     let message = &params["message"];
     if !message["parts"].is_array() {
@@ -242,6 +265,7 @@ fn begin(shared: &Arc<Shared>, params: &Value) -> Result<Begun, RpcError> {
         let mut task = TaskRecord::new(version, id.clone(), context);
         task.steps = steps.into();
         inner.order.push(id.clone());
+        inner.show(&id, caller);
         inner.tasks.insert(id.clone(), task);
         id
     } else {
@@ -319,7 +343,7 @@ async fn bare(shared: &Shared, steps: Vec<Step>) -> Result<Value, RpcError> {
     unreachable!("a bare script leads to a message");
 }
 
-async fn send(shared: &Arc<Shared>, params: &Value) -> Result<Value, RpcError> {
+async fn send(shared: &Arc<Shared>, params: &Value, caller: &str) -> Result<Value, RpcError> {
     let settings = &shared.settings;
     let at_once_possible = settings.offers(Mode::Poll) || settings.offers(Mode::Push);
     if !settings.offers(Mode::Blocking) && !at_once_possible {
@@ -332,7 +356,7 @@ async fn send(shared: &Arc<Shared>, params: &Value) -> Result<Value, RpcError> {
         configuration["blocking"] == false
     };
     let at_once = at_once_possible && (asked_at_once || !settings.offers(Mode::Blocking));
-    let (id, first, cursor) = match begin(shared, params)? {
+    let (id, first, cursor) = match begin(shared, params, caller)? {
         Begun::Bare(steps) => return bare(shared, steps).await,
         Begun::Task { id, first, cursor } => (id, first, cursor),
     };
@@ -355,11 +379,11 @@ async fn send(shared: &Arc<Shared>, params: &Value) -> Result<Value, RpcError> {
         .ok_or_else(|| (code::TASK_NOT_FOUND, "forgotten".to_owned()))
 }
 
-async fn stream(shared: &Arc<Shared>, params: &Value) -> Result<Plan, RpcError> {
+async fn stream(shared: &Arc<Shared>, params: &Value, caller: &str) -> Result<Plan, RpcError> {
     if !shared.settings.offers(Mode::Stream) {
         return Err((code::UNSUPPORTED, "no streams here".to_owned()));
     }
-    let plan = match begin(shared, params)? {
+    let plan = match begin(shared, params, caller)? {
         Begun::Bare(steps) => Plan {
             task: None,
             first: Some(bare(shared, steps).await?),

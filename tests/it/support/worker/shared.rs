@@ -125,6 +125,10 @@ pub(super) struct Inner {
     pub(super) at_gate: HashMap<String, usize>,
     pub(super) open_streams: HashMap<Op, usize>,
     pub(super) disconnects: HashMap<Op, usize>,
+    /// Whether a task is shown only to those whom it belongs to.
+    pub(super) private: bool,
+    /// Who may see which task, by the `Authorization` header.
+    shown_to: HashMap<String, HashSet<String>>,
     /// Numbers for ids; never used twice, whatever is forgotten.
     made: usize,
 }
@@ -135,6 +139,18 @@ impl Inner {
         self.made += 1;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         format!("{kind}-{}-{}", self.made, &unique[..8])
+    }
+
+    /// Lets this caller see the task.
+    pub(super) fn show(&mut self, id: &str, caller: &str) {
+        let callers = self.shown_to.entry(id.to_owned()).or_default();
+        callers.insert(caller.to_owned());
+    }
+
+    /// Whether the task is none of this caller's business.
+    pub(super) fn hides(&self, id: &str, caller: &str) -> bool {
+        let callers = self.shown_to.get(id);
+        self.private && callers.is_some_and(|callers| !callers.contains(caller))
     }
 
     /// What was scripted for this text alone.
@@ -211,6 +227,8 @@ impl Shared {
                 at_gate: HashMap::new(),
                 open_streams: HashMap::new(),
                 disconnects: HashMap::new(),
+                private: false,
+                shown_to: HashMap::new(),
                 made: 0,
             }),
             changes: Changes::new(),
