@@ -147,7 +147,7 @@ struct Escaped<'a>(&'a mut String);
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-        if !text.as_bytes().iter().any(|byte| special(byte)) {
+        if !text.as_bytes().iter().any(special) {
             self.0.push_str(text);
             return Ok(());
         }
