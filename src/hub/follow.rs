@@ -85,9 +85,13 @@ impl Follow {
                     return Ok(Next::Trimmed(Box::new(record)));
                 }
             }
+            // The store may hold an event that is about to be published: a reader who had it already would find the task
+            // as it was before it. Its own turn comes when the tail has reached it.
+            let tail = *self.tail.borrow();
             self.ready.extend(
                 entries
                     .into_iter()
+                    .take_while(|entry| entry.seq <= tail)
                     .map(|entry| Arc::new(Entry::new(entry.seq, entry.event))),
             );
         }

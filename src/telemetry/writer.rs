@@ -186,10 +186,10 @@ impl<'a> MakeWriter<'a> for LogWriter {
 )]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 
     /// Says what was written, write by write; a write waits until the one before was looked at, where it is bounded.
-    struct Told(Sender<String>);
+    struct Told(SyncSender<String>);
 
     impl Write for Told {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     fn writer() -> (LogWriter, LogGuard, Receiver<String>) {
-        let (told, heard) = channel();
+        let (told, heard) = sync_channel(1024);
         let (writer, guard) = LogWriter::new(Told(told));
         (writer, guard, heard)
     }

