@@ -5,13 +5,6 @@ use http_body_util::BodyExt;
 
 const LIMIT: usize = 4096;
 
-async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
-    match by_head(request) {
-        Ok(classified) => Ok(classified),
-        Err(request) => by_body(request, limit).await,
-    }
-}
-
 fn post(body: &str) -> Request<Body> {
     Request::post("/")
         .header(CONTENT_TYPE, "application/json")
