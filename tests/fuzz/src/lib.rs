@@ -96,13 +96,12 @@ fn webhook(dialect: Dialect, body: &[u8]) {
 }
 
 fn error(dialect: Dialect, wrong: &Value) {
-    let first = jsonrpc::decode_error(dialect, wrong);
-    let written = jsonrpc::error_object(dialect, &first);
-    let second = jsonrpc::decode_error(dialect, &written);
-    assert_eq!(
-        jsonrpc::error_object(dialect, &second)["code"],
-        written["code"]
-    );
+    let round =
+        |error: &Value| jsonrpc::error_object(dialect, &jsonrpc::decode_error(dialect, error));
+    // One round more than elsewhere: some SDKs hide the code in the words of an internal error, and an error without
+    // a code that has such words becomes an internal one first.
+    let settled = round(&round(wrong));
+    assert_eq!(round(&settled)["code"], settled["code"]);
 }
 
 fn agent_card(dialect: Dialect, body: &[u8]) {
