@@ -5,11 +5,6 @@ use std::process::ExitCode;
 use a2a_sidecar::cli::{self, exit};
 use a2a_sidecar::commands;
 
-/// A proxy allocates much and briefly on every thread: measured, this takes a sixth off the CPU time of a request that
-/// passes.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(command) => ExitCode::from(commands::main(command)),

@@ -15,7 +15,7 @@ impl Watch {
         record: &TaskRecord,
         mut stream: Box<EventStream>,
     ) -> Left {
-        self.note_source(Mode::Stream).await;
+        Box::pin(self.note_source(Mode::Stream)).await;
         let mut since = self.demand.last_seq();
         loop {
             let slow = jittered(
@@ -30,7 +30,9 @@ impl Watch {
                 event = stream.next() => event,
                 () = tokio::time::sleep(slow) => {
                     // A stream may be open and dead: the task is looked at beside it.
-                    if self.can_read(record) && self.look(record).await.is_ok_and(TaskState::is_terminal) {
+                    if self.can_read(record)
+                        && Box::pin(self.look(record)).await.is_ok_and(TaskState::is_terminal)
+                    {
                         self.drain(stream);
                         return Left::Done;
                     }
@@ -47,11 +49,10 @@ impl Watch {
                 Ok(Some(event)) => {
                     self.failing_since = None;
                     self.broken_streams = 0;
-                    let merged = self
-                        .sources
-                        .merge(record, &self.upstream, event.event, Some(since), false)
-                        .await;
-                    match merged {
+                    let merging =
+                        self.sources
+                            .merge(record, &self.upstream, event.event, Some(since), false);
+                    match Box::pin(merging).await {
                         Ok(observed) if observed.state.is_terminal() => {
                             self.drain(stream);
                             return Left::Done;
@@ -59,13 +60,13 @@ impl Watch {
                         Ok(observed) => since = observed.last_seq,
                         Err(error) => {
                             self.drain(stream);
-                            return self.store_failed(&error, Way::Choose).await;
+                            return Box::pin(self.store_failed(&error, Way::Choose)).await;
                         }
                     }
                 }
                 // A clean end of a stream is not the task's: unless it waits for its requester, it goes on.
-                Ok(None) => return self.stream_left(record, None).await,
-                Err(error) => return self.stream_left(record, Some(error)).await,
+                Ok(None) => return Box::pin(self.stream_left(record, None)).await,
+                Err(error) => return Box::pin(self.stream_left(record, Some(error))).await,
             }
         }
     }

@@ -142,7 +142,7 @@ impl Watch {
             Start::Stream(stream) => Way::Stream(stream),
             Start::Push => Way::Push,
             Start::Choose => Way::Choose,
-            Start::Resume => match self.resume().await {
+            Start::Resume => match Box::pin(self.resume()).await {
                 Some(way) => way,
                 None => return,
             },
@@ -162,13 +162,14 @@ impl Watch {
                     continue;
                 }
             };
+            // Boxed, here and below: a watched task costs what its way needs, not what the largest of all needs.
             let left = match way {
-                Way::Opening(pending, mode) => self.opening(&record, pending, mode).await,
-                Way::Stream(stream) => self.stream(&record, stream).await,
-                Way::Subscribe => self.subscribe(&record).await,
-                Way::Push => self.push(&record).await,
-                Way::Poll => self.poll(&record).await,
-                Way::Choose => self.choose(&record).await,
+                Way::Opening(pending, mode) => Box::pin(self.opening(&record, pending, mode)).await,
+                Way::Stream(stream) => Box::pin(self.stream(&record, stream)).await,
+                Way::Subscribe => Box::pin(self.subscribe(&record)).await,
+                Way::Push => Box::pin(self.push(&record)).await,
+                Way::Poll => Box::pin(self.poll(&record)).await,
+                Way::Choose => Box::pin(self.choose(&record)).await,
             };
             match left {
                 Left::For(next) => way = next,

@@ -9,6 +9,7 @@ mod send;
 mod task;
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -116,7 +117,7 @@ impl Service<Routed> for Bridge {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
             Call::A2a(call) => Box::pin(async move {
-                let asked = Asked {
+                let asked = Asked(Box::new(Facts {
                     principal: principal(
                         &request.route.name,
                         &request.parts.headers,
@@ -127,21 +128,32 @@ impl Service<Routed> for Bridge {
                     parts: request.parts,
                     route: request.route,
                     call,
-                };
+                }));
                 shared.answer(asked).await
             }),
         }
     }
 }
 
-/// A call of the protocol, with all that is known of it.
-struct Asked {
+/// A call of the protocol, with all that is known of it. On the heap: it is handed from one function to the next, and
+/// each of them would copy it into its own state.
+struct Asked(Box<Facts>);
+
+struct Facts {
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
     principal: Principal,
     renderer: Renderer,
     tenant: Arc<str>,
+}
+
+impl Deref for Asked {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
 }
 
 impl Asked {
@@ -217,18 +229,23 @@ impl Shared {
         if request.operation().streams() && !asked.route.offers(Mode::Stream) {
             return Err(unsupported("Streaming is not offered on this route.").into());
         }
+        // Boxed but for the most frequent one, which would else be as large as the largest, and copied as such.
         match request {
-            A2aRequest::SendMessage(send) => self.send(asked, send, false).await,
-            A2aRequest::SendStreamingMessage(send) => self.send(asked, send, true).await,
+            A2aRequest::SendMessage(send) => Box::pin(self.send(asked, send, false)).await,
+            A2aRequest::SendStreamingMessage(send) => Box::pin(self.send(asked, send, true)).await,
             A2aRequest::GetTask(get) => self.get_task(asked, get).await,
-            A2aRequest::CancelTask(cancel) => self.cancel_task(asked, cancel).await,
-            A2aRequest::SubscribeToTask(subscribe) => self.subscribe(asked, subscribe).await,
-            A2aRequest::CreatePushConfig(config) => self.create_push(asked, config).await,
-            A2aRequest::GetPushConfig(get) => self.get_push(asked, get).await,
-            A2aRequest::ListPushConfigs(list) => self.list_push(asked, list).await,
-            A2aRequest::DeletePushConfig(delete) => self.delete_push(asked, delete).await,
-            A2aRequest::ListTasks(filter) => self.list_tasks(asked, filter).await,
-            A2aRequest::GetExtendedAgentCard(params) => self.extended_card(asked, params).await,
+            A2aRequest::CancelTask(cancel) => Box::pin(self.cancel_task(asked, cancel)).await,
+            A2aRequest::SubscribeToTask(subscribe) => {
+                Box::pin(self.subscribe(asked, subscribe)).await
+            }
+            A2aRequest::CreatePushConfig(config) => Box::pin(self.create_push(asked, config)).await,
+            A2aRequest::GetPushConfig(get) => Box::pin(self.get_push(asked, get)).await,
+            A2aRequest::ListPushConfigs(list) => Box::pin(self.list_push(asked, list)).await,
+            A2aRequest::DeletePushConfig(delete) => Box::pin(self.delete_push(asked, delete)).await,
+            A2aRequest::ListTasks(filter) => Box::pin(self.list_tasks(asked, filter)).await,
+            A2aRequest::GetExtendedAgentCard(params) => {
+                Box::pin(self.extended_card(asked, params)).await
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use http::uri::Uri;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{Asked, Shared};
+use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
@@ -43,17 +43,24 @@ impl Shared {
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
         Note::of(&asked.parts).plan(Plan::Pass);
-        let Asked {
-            parts, route, call, ..
-        } = &asked;
         let endpoint = asked.known().await?.endpoint.clone();
-        let body = Body::full(call.body.clone());
-        if call.operation != Operation::SendMessage {
-            let parts = clone_head(parts);
-            let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
-            return Ok(self.passing(response, route));
+        if asked.call.operation == Operation::SendMessage {
+            return Box::pin(self.pass_send(asked, endpoint)).await;
         }
-        // The one call whose answer may take as long as the task: it is read to its end whatever the requester does.
+        let Facts {
+            parts, route, call, ..
+        } = *asked.0;
+        let body = Body::full(call.body);
+        let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
+        Ok(self.passing(response, &route))
+    }
+
+    /// The one call whose answer may take as long as the task: it is read to its end whatever the requester does.
+    async fn pass_send(&self, asked: Asked, endpoint: Uri) -> Result<Response<Body>, Error> {
+        let Facts {
+            parts, route, call, ..
+        } = &*asked;
+        let body = Body::full(call.body.clone());
         let worker = route.upstream.worker.clone();
         let limit = route.upstream.policy.max_answer_bytes;
         let keep_alive = route.sink.keep_alive;

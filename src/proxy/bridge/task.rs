@@ -38,16 +38,16 @@ impl Shared {
             if wait.is_none() {
                 return self.forward(asked, Request::GetTask(get)).await;
             }
-            record = Some(self.adopt(&asked, &get.id).await?);
+            record = Some(Box::pin(self.adopt(&asked, &get.id)).await?);
         }
         let Some(mut record) = record else {
             return Err(A2aError::task_not_found(&get.id).into());
         };
         if !record.task.status.state.is_terminal() {
             if let Some(wait) = wait {
-                self.await_change(&asked, &record, wait).await?;
+                Box::pin(self.await_change(&asked, &record, wait)).await?;
             } else {
-                self.refresh(&asked, &record).await;
+                Box::pin(self.refresh(&asked, &record)).await;
             }
             record = kept(&self.sources, &record.key).await?;
         }
@@ -256,15 +256,10 @@ impl Shared {
         match decide(&asked.situation(Want::Wait, false, false).await?) {
             Plan::Pass => self.pass_call(asked).await,
             _ => {
-                let reply = asked
-                    .upstream()
-                    .worker
-                    .call(
-                        &request,
-                        &asked.context(),
-                        asked.upstream().policy.call_timeout,
-                    )
-                    .await?;
+                let context = asked.context();
+                let timeout = asked.upstream().policy.call_timeout;
+                let call = asked.upstream().worker.call(&request, &context, timeout);
+                let reply = Box::pin(call).await?;
                 debug_assert_eq!(operation, asked.call.operation);
                 Ok(Ready::new(&asked, &reply.value)
                     .with_extensions(&asked, reply.extensions)
