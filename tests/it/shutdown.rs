@@ -70,6 +70,16 @@ async fn blocking_answers_get_the_drain_time_and_nobody_else_gets_in() {
         sidecar.send_sigterm().await;
         // The stream's end shows that the stop has begun.
         stream.complete().await;
+        // Whoever connects in the moment of the stop may still be served; from the first refusal on, nobody is.
+        crate::support::within("the first refusal", String::new, async {
+            let params = serde_json::json!({ "id": "none" });
+            while let Ok(reply) = client
+                .try_call(crate::support::protocol::Op::Get, params.clone(), &[])
+                .await
+                && reply.answer.status != 503
+            {}
+        })
+        .await;
         let sent = worker.calls("SendMessage");
         match client
             .try_call(
