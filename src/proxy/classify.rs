@@ -12,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use pin_project_lite::pin_project;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
@@ -217,7 +218,11 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
                 _ => Ok(None),
             };
         }
-        Err(ProbeError::NotAnObject) => return Ok(None),
+        // A body that does not say that it is JSON need not be; one that says so must.
+        Err(_) if !parts.headers.contains_key(CONTENT_TYPE) => return Ok(None),
+        Err(ProbeError::NotAnObject) if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
+            return Ok(None);
+        }
         Err(_) => {
             let error = jsonrpc::decode_call(bytes)
                 .err()

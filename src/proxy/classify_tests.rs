@@ -100,6 +100,8 @@ async fn malformed_json_a_batch_and_a_wrong_envelope_are_refused_as_json_rpc_say
     let batch = format!("[{}]", call("GetTask"));
     for (body, code) in [
         (r#"{"jsonrpc":"2.0","method":"#, -32700),
+        ("not json", -32700),
+        ("\"cut off", -32700),
         (batch.as_str(), -32600),
         (r#"{"id":1,"method":"GetTask","params":{}}"#, -32600),
         (

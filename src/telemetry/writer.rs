@@ -180,10 +180,6 @@ impl<'a> MakeWriter<'a> for LogWriter {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_types,
-    reason = "what a test has heard is not for it to lose; a test is its own bound"
-)]
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
