@@ -124,6 +124,7 @@ where
     ));
     let setup = Arc::new(Setup {
         builder: builder(&options),
+        http1: builder(&options).http1_only(),
         tls,
         options,
     });
@@ -215,7 +216,11 @@ fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
 
 /// What all connections of a listener share.
 struct Setup {
+    /// For connections whose version is not known yet.
     builder: auto::Builder<TokioExecutor>,
+    /// For those that are known to be HTTP/1. Finding the version out costs a second buffer for each connection, which a
+    /// stream keeps as long as it is open.
+    http1: auto::Builder<TokioExecutor>,
     tls: Option<ServerTls>,
     options: ListenOptions,
 }
@@ -237,22 +242,51 @@ impl Setup {
     {
         let _permit = permit;
         let Some(tls) = &self.tls else {
-            return self.http(stream, service, finish).await;
+            let Some(builder) = finish
+                .run_until_cancelled(self.builder_for(&stream))
+                .await
+                .flatten()
+            else {
+                return;
+            };
+            return self.http(builder, stream, service, finish).await;
         };
         let handshake = timeout(
             self.options.tls_handshake_timeout,
             tls.acceptor().accept(stream),
         );
         match finish.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.http(stream, service, finish).await,
+            Some(Ok(Ok(stream))) => {
+                let builder = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"http/1.1") => &self.http1,
+                    _ => &self.builder,
+                };
+                self.http(builder, stream, service, finish).await;
+            }
             Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake timed out"),
             None => {}
         }
     }
 
-    async fn http<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
-    where
+    /// Looks at the first bytes of a plain connection and leaves them where they are. None if none come in time.
+    async fn builder_for(&self, stream: &TcpStream) -> Option<&auto::Builder<TokioExecutor>> {
+        // Where the preface of HTTP/2 parts from every method of HTTP/1 (`POST`, `PUT`, `PATCH`).
+        let mut first = [0; 2];
+        match timeout(self.options.header_read_timeout, stream.peek(&mut first)).await {
+            Ok(Ok(0) | Err(_)) | Err(_) => None,
+            Ok(Ok(seen)) if HTTP2_PREFACE.starts_with(&first[..seen]) => Some(&self.builder),
+            Ok(Ok(_)) => Some(&self.http1),
+        }
+    }
+
+    async fn http<I, S, B>(
+        &self,
+        builder: &auto::Builder<TokioExecutor>,
+        io: I,
+        service: S,
+        finish: CancellationToken,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -262,9 +296,7 @@ impl Setup {
         B::Error: Into<BoxError>,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
-        let connection = self
-            .builder
-            .serve_connection(io, TowerToHyperService::new(service));
+        let connection = builder.serve_connection(io, TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,
