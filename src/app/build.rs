@@ -51,6 +51,7 @@ pub fn build(
         routes,
         access: Access::default(),
         addresses,
+        max_body_bytes: checked.server.max_body_bytes,
         max_push_configs: checked.webhooks.delivery.max_per_task,
         drainer: Drainer::default(),
         closing,

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
+use http_body::Body as _;
+use http_body_util::Limited;
 use pin_project_lite::pin_project;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -83,7 +85,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let request = match by_head(request) {
+        let request = match by_head(request, self.max_body_bytes) {
             Ok(classified) => {
                 return ResponseFuture::Known {
                     future: self.inner.call(classified),
@@ -134,7 +136,7 @@ where
 /// What the request is, where its head says it; else the request again, for [`by_body`].
 // Not an error but the other case: boxing it would cost every call of the protocol an allocation.
 #[allow(clippy::result_large_err)]
-fn by_head(request: Request<Body>) -> Result<Classified, Request<Body>> {
+fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<Body>> {
     let (method, path) = (request.method(), request.uri().path());
     let call = if method == Method::GET || method == Method::HEAD {
         if path.ends_with(OLD_CARD_PATH) {
@@ -161,7 +163,21 @@ fn by_head(request: Request<Body>) -> Result<Classified, Request<Body>> {
         Call::Other
     };
     let (parts, body) = request.into_parts();
-    Ok(Classified { parts, call, body })
+    Ok(Classified {
+        parts,
+        call,
+        body: bounded(body, limit),
+    })
+}
+
+/// A passing body within the bound. One whose length is told is held to it by HTTP itself: it is refused here, by being
+/// cut before its first byte, or costs nothing; only one of unknown length is counted on its way.
+fn bounded(body: Body, limit: usize) -> Body {
+    let hint = body.size_hint();
+    match hint.exact() {
+        Some(length) if length <= limit as u64 => body,
+        _ => Body::wrap(Limited::new(body, limit)),
+    }
 }
 
 /// What a request is whose body tells, or the answer to one that is wrong.

@@ -13,7 +13,7 @@ fn post(body: &str) -> Request<Body> {
 }
 
 async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
-    match by_head(request) {
+    match by_head(request, limit) {
         Ok(classified) => Ok(classified),
         Err(request) => by_body(request, limit).await,
     }
@@ -172,4 +172,22 @@ async fn the_extended_card_of_0_2_is_known_by_its_path() {
         .body(Body::empty())
         .unwrap();
     assert!(matches!(of(request).await, Call::ExtendedCard));
+}
+
+#[tokio::test]
+async fn a_passing_body_past_the_bound_is_cut_whether_its_length_is_told_or_not() {
+    let pieces =
+        || (0..3).map(|_| Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; LIMIT / 2])));
+    let told = Body::full(vec![b'x'; LIMIT + 1]);
+    let untold = Body::from_stream(futures_util::stream::iter(pieces()));
+    for body in [told, untold] {
+        let request = Request::put("/upload").body(body).unwrap();
+        let classified = classify(request, LIMIT).await.ok().unwrap();
+        assert!(classified.body.collect().await.is_err());
+    }
+    let within = Body::from_stream(futures_util::stream::iter(pieces().take(2)));
+    let request = Request::put("/upload").body(within).unwrap();
+    let classified = classify(request, LIMIT).await.ok().unwrap();
+    let bytes = classified.body.collect().await.unwrap().to_bytes();
+    assert_eq!(bytes.len(), LIMIT);
 }

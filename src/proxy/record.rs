@@ -1,4 +1,4 @@
-//! The record layer: one wide line and the metrics for each finished call, when its answer's last byte has gone out or
+//! The record layer: a span around each call, and one wide line and the metrics for each finished one, when its answer's last byte has gone out or
 //! its requester has gone.
 
 use std::convert::Infallible;
@@ -14,6 +14,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Instrument;
+use tracing::instrument::Instrumented;
 
 use super::call::{Call, Classified};
 use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
@@ -139,8 +141,18 @@ where
             in_flight: self.meters.begin(),
             meters: Arc::clone(&self.meters),
         };
+        // What is logged below, at whatever level, names the call that it belongs to.
+        let span = tracing::debug_span!(
+            "call",
+            request_id = line
+                .request_id
+                .as_ref()
+                .and_then(|value| value.to_str().ok()),
+            operation = line.operation,
+        );
+        let future = span.in_scope(|| self.inner.call(request)).instrument(span);
         ResponseFuture {
-            future: self.inner.call(request),
+            future,
             line: Some(line),
         }
     }
@@ -150,7 +162,7 @@ pin_project! {
     /// The answer, with the record in its body.
     pub struct ResponseFuture<F> {
         #[pin]
-        future: F,
+        future: Instrumented<F>,
         line: Option<Line>,
     }
 }

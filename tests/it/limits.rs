@@ -72,6 +72,23 @@ async fn a_body_that_is_too_large_is_413_and_goes_nowhere() {
 }
 
 #[tokio::test]
+async fn a_passing_body_that_is_too_large_is_413_too() {
+    let (_worker, sidecar) = pair(|conf| conf.head("[server]\nmax_body_bytes = \"64KiB\"")).await;
+    let url = format!("http://{}/upload", sidecar.addr);
+    let text = [("content-type".to_owned(), "text/plain".to_owned())];
+    let put = |bytes: usize| {
+        crate::support::http::request(http::Method::PUT, &url, &text, vec![b'x'; bytes])
+    };
+    let refused = put((64 << 10) + 1).await.unwrap();
+    assert_eq!(refused.status, 413);
+    let within = put(64 << 10).await.unwrap();
+    assert_ne!(
+        within.status, 413,
+        "what is just small enough gets the worker's answer"
+    );
+}
+
+#[tokio::test]
 async fn malformed_json_is_a_parse_error_and_goes_nowhere() {
     let (worker, sidecar) = pair(|conf| conf).await;
     let client = sidecar.client(Version::V1);

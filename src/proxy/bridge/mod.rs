@@ -60,6 +60,8 @@ pub struct Shared {
     pub access: Access,
     /// Where webhooks may go.
     pub addresses: Arc<AddressPolicy>,
+    /// The most bytes of a request's body.
+    pub max_body_bytes: usize,
     /// The most push configs of one task.
     pub max_push_configs: usize,
     /// Reads on what requesters have left.

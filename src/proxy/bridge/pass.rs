@@ -5,6 +5,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, He
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response};
+use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 
 use super::{Asked, Facts, Shared};
@@ -36,7 +37,16 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let response = exchange(worker, parts, body, uri).await?;
+        let response = exchange(worker, parts, body, uri)
+            .await
+            .map_err(|error| match error {
+                Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
+                    Error::BodyTooLarge {
+                        limit: self.max_body_bytes,
+                    }
+                }
+                error => error,
+            })?;
         Ok(self.passing(response, route))
     }
 
@@ -134,6 +144,12 @@ async fn exchange(
         .request(request)
         .await
         .map_err(|error| Error::Worker(CallError::from_client(error)))
+}
+
+/// Whether a request's own body broke the exchange off, because it is larger than allowed.
+fn is_past_the_bound(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.is::<LengthLimitError>())
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
