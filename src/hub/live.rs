@@ -2,6 +2,7 @@
 //! the bell. It goes when the last holder lets go.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -59,6 +60,8 @@ pub(super) struct Live {
     tail: watch::Sender<Seq>,
     demand: Mutex<usize>,
     demanded: Notify,
+    /// Whether a push config was added through this entry, and so is counted.
+    registered: AtomicBool,
 }
 
 struct Memory {
@@ -84,6 +87,7 @@ impl Live {
             }),
             demand: Mutex::new(standing_demand),
             demanded: Notify::new(),
+            registered: AtomicBool::new(false),
         }
     }
 
@@ -165,7 +169,21 @@ impl Live {
 
     /// A push config: it waits for news as long as the task lives.
     pub(super) fn add_standing_demand(&self) {
+        self.registered.store(true, Ordering::Relaxed);
         self.demand_more();
+    }
+
+    pub(super) fn has_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
+    }
+
+    /// How many push configs there are, read while no other can be added: replaces what was counted before.
+    pub(super) fn set_standing_demand(&self, counted: usize, now: usize) {
+        {
+            let mut demand = lock(&self.demand);
+            *demand = demand.saturating_sub(counted) + now;
+        }
+        self.demanded.notify_waiters();
     }
 
     pub(super) fn demand_more(&self) {

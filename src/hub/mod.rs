@@ -426,6 +426,11 @@ impl Hub {
             // goes through the entry.
             let _writing = live.writing.lock().await;
             if let Some(record) = self.inner.store.task(key).await? {
+                // So may a push config, by an entry that has gone again: what it waits for would never be asked for.
+                if !record.task.status.state.is_terminal() && !live.has_registered() {
+                    let now = self.inner.store.registrations(key).await?.len();
+                    live.set_standing_demand(standing, now);
+                }
                 live.refresh(record);
             }
             self.sweep();
