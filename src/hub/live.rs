@@ -58,10 +58,11 @@ pub(super) struct Live {
     pub(super) writing: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
     tail: watch::Sender<Seq>,
+    /// Readers that wait for news.
     demand: Mutex<usize>,
     demanded: Notify,
-    /// Whether a push config was added through this entry, and so is counted.
-    registered: AtomicBool,
+    /// Whether a push config waits for news: as long as the task lives.
+    standing: AtomicBool,
 }
 
 struct Memory {
@@ -76,7 +77,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Live {
-    pub(super) fn new(record: TaskRecord, standing_demand: usize) -> Self {
+    pub(super) fn new(record: TaskRecord) -> Self {
         Self {
             key: record.key.clone(),
             writing: tokio::sync::Mutex::new(()),
@@ -85,9 +86,9 @@ impl Live {
                 record: Some(record),
                 ring: VecDeque::new(),
             }),
-            demand: Mutex::new(standing_demand),
+            demand: Mutex::new(0),
             demanded: Notify::new(),
-            registered: AtomicBool::new(false),
+            standing: AtomicBool::new(false),
         }
     }
 
@@ -164,25 +165,12 @@ impl Live {
     }
 
     pub(super) fn demanded(&self) -> bool {
-        *lock(&self.demand) > 0
+        self.standing.load(Ordering::Acquire) || *lock(&self.demand) > 0
     }
 
     /// A push config: it waits for news as long as the task lives.
     pub(super) fn add_standing_demand(&self) {
-        self.registered.store(true, Ordering::Relaxed);
-        self.demand_more();
-    }
-
-    pub(super) fn has_registered(&self) -> bool {
-        self.registered.load(Ordering::Relaxed)
-    }
-
-    /// How many push configs there are, read while no other can be added: replaces what was counted before.
-    pub(super) fn set_standing_demand(&self, counted: usize, now: usize) {
-        {
-            let mut demand = lock(&self.demand);
-            *demand = demand.saturating_sub(counted) + now;
-        }
+        self.standing.store(true, Ordering::Release);
         self.demanded.notify_waiters();
     }
 

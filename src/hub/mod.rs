@@ -406,16 +406,11 @@ impl Hub {
         let Some(record) = self.inner.store.task(key).await? else {
             return Ok(None);
         };
-        let standing = if record.task.status.state.is_terminal() {
-            0
-        } else {
-            self.inner.store.registrations(key).await?.len()
-        };
         let mut fresh = None;
         let live = {
             let mut slot = self.inner.live.entry(key.clone()).or_default();
             slot.upgrade().unwrap_or_else(|| {
-                let live = Arc::new(Live::new(record, standing));
+                let live = Arc::new(Live::new(record));
                 *slot = Arc::downgrade(&live);
                 fresh = Some(());
                 live
@@ -426,10 +421,12 @@ impl Hub {
             // goes through the entry.
             let _writing = live.writing.lock().await;
             if let Some(record) = self.inner.store.task(key).await? {
-                // So may a push config, by an entry that has gone again: what it waits for would never be asked for.
-                if !record.task.status.state.is_terminal() && !live.has_registered() {
-                    let now = self.inner.store.registrations(key).await?.len();
-                    live.set_standing_demand(standing, now);
+                // Looked for here and not before: a config registered meanwhile, through an entry that has gone again,
+                // would not be seen, and what it waits for never asked for.
+                if !record.task.status.state.is_terminal()
+                    && !self.inner.store.registrations(key).await?.is_empty()
+                {
+                    live.add_standing_demand();
                 }
                 live.refresh(record);
             }
