@@ -22,10 +22,12 @@ use super::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResp
 
 mod checks;
 pub mod jsonrpc;
+pub mod proto;
 mod shape;
 pub mod v0;
 mod v0_2;
 mod v0_3;
+mod v0_3_proto;
 mod v1_0;
 
 #[cfg(test)]
