@@ -128,6 +128,16 @@ impl WorkerCard {
     }
 }
 
+/// Writes a card's security in the way of 1.0 alone, from whichever way it is in. (0.3's protobuf writes it so, too.)
+pub(super) fn to_v1_security(card: &mut Object) {
+    security::translate(card, true, false);
+}
+
+/// Writes a card's security in the way of 0.x alone.
+pub(super) fn to_v0_security(card: &mut Object) {
+    security::translate(card, false, true);
+}
+
 /// The name of the JSON-RPC binding in cards.
 const JSONRPC: &str = "JSONRPC";
 

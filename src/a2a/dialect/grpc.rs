@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Version, proto, v1_0};
+use super::{Version, jsonrpc, proto, status, v0_3, v1_0};
 use crate::a2a::card;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::Fault;
@@ -20,12 +20,20 @@ fn methods(operation: Operation) -> (Method, Option<Method>) {
         O::SendMessage => (
             "SendMessageRequest",
             "SendMessageResponse",
-            Some(Method("SendMessage", "SendMessageRequest", "SendMessageResponse")),
+            Some(Method(
+                "SendMessage",
+                "SendMessageRequest",
+                "SendMessageResponse",
+            )),
         ),
         O::SendStreamingMessage => (
             "SendMessageRequest",
             "StreamResponse",
-            Some(Method("SendStreamingMessage", "SendMessageRequest", "StreamResponse")),
+            Some(Method(
+                "SendStreamingMessage",
+                "SendMessageRequest",
+                "StreamResponse",
+            )),
         ),
         O::GetTask => (
             "GetTaskRequest",
@@ -41,7 +49,11 @@ fn methods(operation: Operation) -> (Method, Option<Method>) {
         O::SubscribeToTask => (
             "SubscribeToTaskRequest",
             "StreamResponse",
-            Some(Method("TaskSubscription", "TaskSubscriptionRequest", "StreamResponse")),
+            Some(Method(
+                "TaskSubscription",
+                "TaskSubscriptionRequest",
+                "StreamResponse",
+            )),
         ),
         O::CreateTaskPushNotificationConfig => (
             "TaskPushNotificationConfig",
@@ -208,7 +220,11 @@ fn down_card(version: Version, card: &mut Object) {
 /// Renames a member of a card and of its skills.
 fn rename(card: &mut Object, from: &str, to: &str) {
     let skills = card.get_mut("skills").and_then(Value::as_array_mut);
-    for skill in skills.into_iter().flatten().filter_map(Value::as_object_mut) {
+    for skill in skills
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
         if let Some(value) = skill.remove(from) {
             skill.insert(to.to_owned(), value);
         }
@@ -218,82 +234,46 @@ fn rename(card: &mut Object, from: &str, to: &str) {
     }
 }
 
-// The codes of gRPC; `wire` has them all, these are those that errors of the protocol have.
-const INVALID_ARGUMENT: u32 = 3;
-const NOT_FOUND: u32 = 5;
-const FAILED_PRECONDITION: u32 = 9;
-const UNIMPLEMENTED: u32 = 12;
-const INTERNAL: u32 = 13;
-const UNKNOWN: u32 = 2;
-
-/// Kinds of errors, the codes of §5.4, and the names by which the Python SDKs tell errors apart in 0.3: they write them
-/// before the text, where 1.0 has details.
-const ERRORS: [(ErrorKind, u32, &str); 14] = [
-    (ErrorKind::TaskNotFound, NOT_FOUND, "TaskNotFoundError"),
-    (
-        ErrorKind::TaskNotCancelable,
-        FAILED_PRECONDITION,
-        "TaskNotCancelableError",
-    ),
+/// The names by which the Python SDKs tell errors apart in 0.3: they write them before the text, where 1.0 has details.
+const NAMES: [(ErrorKind, &str); 15] = [
+    (ErrorKind::TaskNotFound, "TaskNotFoundError"),
+    (ErrorKind::TaskNotCancelable, "TaskNotCancelableError"),
     (
         ErrorKind::PushNotificationNotSupported,
-        FAILED_PRECONDITION,
         "PushNotificationNotSupportedError",
     ),
-    (
-        ErrorKind::UnsupportedOperation,
-        FAILED_PRECONDITION,
-        "UnsupportedOperationError",
-    ),
+    (ErrorKind::UnsupportedOperation, "UnsupportedOperationError"),
     (
         ErrorKind::ContentTypeNotSupported,
-        INVALID_ARGUMENT,
         "ContentTypeNotSupportedError",
     ),
-    (
-        ErrorKind::InvalidAgentResponse,
-        INTERNAL,
-        "InvalidAgentResponseError",
-    ),
+    (ErrorKind::InvalidAgentResponse, "InvalidAgentResponseError"),
     (
         ErrorKind::ExtendedAgentCardNotConfigured,
-        FAILED_PRECONDITION,
         "AuthenticatedExtendedCardNotConfiguredError",
+    ),
+    // By the name of 1.0, which its SDK writes in 0.3 as well.
+    (
+        ErrorKind::ExtendedAgentCardNotConfigured,
+        "ExtendedAgentCardNotConfiguredError",
     ),
     (
         ErrorKind::ExtensionSupportRequired,
-        FAILED_PRECONDITION,
         "ExtensionSupportRequiredError",
     ),
-    (
-        ErrorKind::VersionNotSupported,
-        FAILED_PRECONDITION,
-        "VersionNotSupportedError",
-    ),
-    (ErrorKind::Parse, INVALID_ARGUMENT, "JSONParseError"),
-    (
-        ErrorKind::InvalidRequest,
-        INVALID_ARGUMENT,
-        "InvalidRequestError",
-    ),
-    (
-        ErrorKind::MethodNotFound,
-        UNIMPLEMENTED,
-        "MethodNotFoundError",
-    ),
-    (
-        ErrorKind::InvalidParams,
-        INVALID_ARGUMENT,
-        "InvalidParamsError",
-    ),
-    (ErrorKind::Internal, INTERNAL, "InternalError"),
+    (ErrorKind::VersionNotSupported, "VersionNotSupportedError"),
+    (ErrorKind::Parse, "JSONParseError"),
+    (ErrorKind::InvalidRequest, "InvalidRequestError"),
+    (ErrorKind::MethodNotFound, "MethodNotFoundError"),
+    (ErrorKind::InvalidParams, "InvalidParamsError"),
+    (ErrorKind::Internal, "InternalError"),
 ];
 
 /// A status: the code, the text, and the bytes of a `google.rpc.Status` with details, empty where there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The code.
-    pub code: u32,
+    pub code: i32,
     /// The text.
     pub message: String,
     /// The details.
@@ -303,51 +283,59 @@ pub struct Status {
 /// The status that an error is.
 #[must_use]
 pub fn encode_error(version: Version, error: &A2aError) -> Status {
-    let kind = super::nearest(version, error.kind);
-    let known = ERRORS.iter().find(|(other, ..)| *other == kind);
-    let code = known.map_or(UNKNOWN, |(_, code, _)| *code);
-    if version != Version::V1_0 {
-        let message = match known {
-            Some((_, _, name)) => format!("{name}: {}", error.message),
-            None => error.message.clone(),
-        };
+    let code = status::of(error.kind).1.number;
+    if version == Version::V1_0 {
+        let details = v1_0::error_data(error).map_or_else(Bytes::new, |details| {
+            let details = details.as_array().map_or(&[][..], Vec::as_slice);
+            status_bytes(code, &error.message, details)
+        });
         return Status {
             code,
-            message,
-            details: Bytes::new(),
+            message: error.message.clone(),
+            details,
         };
     }
-    let details = v1_0::error_data(error).map_or_else(Bytes::new, |details| {
-        let details = details.as_array().map_or(&[][..], Vec::as_slice);
-        status_bytes(code, &error.message, details)
-    });
+    let kind = v0_3::nearest(error.kind);
+    let name = NAMES.iter().find(|(other, _)| *other == kind);
+    let message = match name {
+        Some((_, name)) => format!("{name}: {}", error.message),
+        None => error.message.clone(),
+    };
     Status {
-        code,
-        message: error.message.clone(),
-        details,
+        code: status::of(kind).1.number,
+        message,
+        details: Bytes::new(),
     }
 }
 
+/// What a code means that says nothing else: several errors share one.
+const BY_CODE: [ErrorKind; 4] = [
+    ErrorKind::TaskNotFound,
+    ErrorKind::InvalidParams,
+    ErrorKind::UnsupportedOperation,
+    ErrorKind::MethodNotFound,
+];
+
 /// The error that a status is: by the reason in its details, else by the name before its text (0.3), else by its code.
 #[must_use]
-pub fn decode_error(version: Version, code: u32, message: &str, details: &[u8]) -> A2aError {
+pub fn decode_error(version: Version, code: i32, message: &str, details: &[u8]) -> A2aError {
     let data = status_details(details);
-    let by_reason = v1_0::error_reason(data.as_ref()).and_then(super::jsonrpc::kind_of_reason);
+    let by_reason = jsonrpc::kind_by_reason(data.as_ref());
     let (by_name, message) = match message.split_once(": ") {
         Some((name, rest)) if version != Version::V1_0 => {
-            match ERRORS.iter().find(|(.., other)| *other == name) {
-                Some((kind, ..)) => (Some(*kind), rest),
+            match NAMES.iter().find(|(_, other)| *other == name) {
+                Some((kind, _)) => (Some(*kind), rest),
                 None => (None, message),
             }
         }
         _ => (None, message),
     };
-    let by_code = || match code {
-        NOT_FOUND => ErrorKind::TaskNotFound,
-        INVALID_ARGUMENT => ErrorKind::InvalidParams,
-        FAILED_PRECONDITION => ErrorKind::UnsupportedOperation,
-        UNIMPLEMENTED => ErrorKind::MethodNotFound,
-        _ => ErrorKind::Internal,
+    let by_code = || {
+        let same = |kind: &ErrorKind| status::of(*kind).1.number == code;
+        BY_CODE
+            .into_iter()
+            .find(same)
+            .unwrap_or(ErrorKind::Internal)
     };
     A2aError {
         kind: by_reason.or(by_name).unwrap_or_else(by_code),
@@ -372,7 +360,7 @@ fn detail_name(url: &str) -> Option<&'static str> {
 }
 
 /// A `google.rpc.Status` with the details that protobuf has a place for.
-fn status_bytes(code: u32, message: &str, details: &[Value]) -> Bytes {
+fn status_bytes(code: i32, message: &str, details: &[Value]) -> Bytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     let packed: Vec<Value> = details

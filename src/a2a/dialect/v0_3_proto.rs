@@ -20,6 +20,7 @@
 //! | 1.0 | `historyLength: 0` | left out: 0 means "not said" | no |
 //! | 1.0 | a registration without id | that of the task, as the Python SDK does | as that |
 //! | 1.0 | everything that [`super::v0`] keeps in the metadata of parts | there | yes |
+//! | 1.0 | base64 without padding, or of the other alphabet | with, and of the standard one | as that |
 //! | 1.0 | bytes that are no base64 | left as they are | yes |
 //! | 1.0 | an unspecified role, empty metadata, an empty context | left out | as unspecified, none, none |
 //! | 0.3 | `blocking` absent in a send | `returnImmediately: true`; in a streaming send nothing, since nothing waits | as `false` |
@@ -32,16 +33,80 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::codec::{Codec, Frame, Traits};
 use super::proto::{self, decode_base64};
 use super::shape::{self, Shape};
 use super::v0::{self, KEPT};
-use super::{Version, checks, json};
+use super::{Version, checks, grpc, json};
+use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
-use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse};
+use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
+
+/// This form. What is no matter of its messages (errors, webhooks, methods) is as in 0.3 over JSON-RPC.
+pub(super) struct V0_3Proto;
+
+const SAME: v0::V0 = v0::V0(Version::V0_3);
+
+static TRAITS: Traits = Traits {
+    enveloped_frames: false,
+    // The bindings have a place for errors of their own: a status, trailers.
+    stream_errors_as_frames: false,
+    ..v0::TRAITS
+};
+
+impl Codec for V0_3Proto {
+    fn traits(&self) -> &'static Traits {
+        &TRAITS
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        grpc::has(Version::V0_3, operation)
+    }
+
+    fn method(&self, operation: Operation) -> &'static str {
+        SAME.method(operation)
+    }
+
+    fn encode_request(&self, request: &Request) -> Value {
+        encode_request(request)
+    }
+
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault> {
+        decode_request(operation, params)
+    }
+
+    fn encode_answer(&self, operation: Operation, answer: &Answer) -> Value {
+        encode_answer(operation, answer)
+    }
+
+    fn decode_answer(&self, operation: Operation, result: Value) -> Result<Answer, Fault> {
+        decode_answer(operation, result)
+    }
+
+    fn encode_event(&self, event: &StreamResponse, _: Option<&Task>, last: bool) -> Vec<Frame> {
+        vec![encode_event(event, last).into()]
+    }
+
+    fn decode_event(&self, _: &str, data: Object) -> Result<Option<(StreamResponse, bool)>, Fault> {
+        open(Operation::SendStreamingMessage, data).map(Some)
+    }
+
+    fn encode_webhook(&self, event: &StreamResponse, after: &Task) -> (Value, &'static str) {
+        SAME.encode_webhook(event, after)
+    }
+
+    fn error_code(&self, kind: ErrorKind) -> i64 {
+        SAME.error_code(kind)
+    }
+
+    fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind {
+        SAME.error_kind(code, message, data)
+    }
+}
 
 /// The parameters of a call.
-pub(super) fn encode_request(request: &Request) -> Value {
+fn encode_request(request: &Request) -> Value {
     match request {
         Request::SendMessage(send) | Request::SendStreamingMessage(send) => {
             let mut value = json(send);
@@ -86,7 +151,7 @@ pub(super) fn encode_request(request: &Request) -> Value {
 
 /// Reads the parameters of a call. Those of HTTP come from the path and the query as well, so ids are taken by
 /// whatever name they have there.
-pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result<Request, Fault> {
+fn decode_request(operation: Operation, mut params: Object) -> Result<Request, Fault> {
     Ok(match operation {
         Operation::SendMessage | Operation::SendStreamingMessage => {
             release("SendMessageRequest", &mut params);
@@ -135,7 +200,7 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
 }
 
 /// The answer to a call.
-pub(super) fn encode_answer(operation: Operation, answer: &Answer) -> Value {
+fn encode_answer(operation: Operation, answer: &Answer) -> Value {
     match answer {
         Answer::Task(task) if operation.sends() => {
             json!({ "task": down(Shape::Task, json(task)) })
@@ -169,7 +234,7 @@ pub(super) fn encode_answer(operation: Operation, answer: &Answer) -> Value {
 }
 
 /// Reads the answer to a call.
-pub(super) fn decode_answer(operation: Operation, result: Value) -> Result<Answer, Fault> {
+fn decode_answer(operation: Operation, result: Value) -> Result<Answer, Fault> {
     let object = match (operation, result) {
         (Operation::DeleteTaskPushNotificationConfig, _) => return Ok(Answer::Empty),
         (Operation::GetExtendedAgentCard, card @ Value::Object(_)) => {
@@ -182,17 +247,14 @@ pub(super) fn decode_answer(operation: Operation, result: Value) -> Result<Answe
     match operation {
         Operation::ListTaskPushNotificationConfigs => push_configs(object),
         Operation::CreateTaskPushNotificationConfig | Operation::GetTaskPushNotificationConfig => {
-            super::push_config(up_registration(object)?).map(Answer::PushConfig)
+            shape::push_config(up_registration(object)?).map(Answer::PushConfig)
         }
         Operation::ListTasks => {
             let mut object = object;
-            if let Some(Value::Array(tasks)) = object.get_mut("tasks") {
-                for task in tasks.iter_mut().filter_map(Value::as_object_mut) {
-                    up(Shape::Task, task);
-                    v0::up::shape(Shape::Task, task);
-                }
+            for task in objects(&mut object, "tasks") {
+                up(Shape::Task, task);
             }
-            Ok(Answer::Tasks(object))
+            Ok(Answer::Tasks(v0::up::tasks(object)))
         }
         _ => match open(operation, object)?.0 {
             StreamResponse::Task(task) => Ok(Answer::Task(task)),
@@ -203,7 +265,7 @@ pub(super) fn decode_answer(operation: Operation, result: Value) -> Result<Answe
 }
 
 /// One frame of a stream. `last`: nothing follows in this stream.
-pub(super) fn encode_event(event: &StreamResponse, last: bool) -> Value {
+fn encode_event(event: &StreamResponse, last: bool) -> Value {
     match event {
         StreamResponse::Task(task) => json!({ "task": down(Shape::Task, json(task)) }),
         StreamResponse::Message(message) => {
@@ -221,11 +283,6 @@ pub(super) fn encode_event(event: &StreamResponse, last: bool) -> Value {
             json!({ "statusUpdate": value })
         }
     }
-}
-
-/// Reads one frame of a stream, and whether it says itself that it is the last.
-pub(super) fn decode_event(frame: Object) -> Result<(StreamResponse, bool), Fault> {
-    open(Operation::SendStreamingMessage, frame)
 }
 
 /// The event that an object is. The answer to a call that is about one task is one, even where next to nothing of it is
@@ -333,8 +390,8 @@ fn down_part(part: &mut Object) {
     part.remove("kind");
     if let Some(Value::Object(file)) = part.get_mut("file") {
         if let Some(Value::String(mut bytes)) = file.remove("bytes") {
-            if decode_base64(&bytes).is_some() {
-                bytes = STANDARD.encode(bytes);
+            if let Some(content) = decode_base64(&bytes) {
+                bytes = STANDARD.encode(STANDARD.encode(content));
             }
             file.insert("fileWithBytes".to_owned(), Value::from(bytes));
         }
@@ -422,7 +479,7 @@ fn up_part(part: &mut Object) {
 fn content(field: String) -> String {
     let inner = decode_base64(&field)
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|text| !text.is_empty() && text.len() % 4 == 0 && decode_base64(text).is_some());
+        .filter(|text| !text.is_empty() && STANDARD.decode(text).is_ok());
     inner.unwrap_or(field)
 }
 
@@ -551,7 +608,7 @@ fn push_configs(mut page: Object) -> Result<Answer, Fault> {
         .enumerate()
         .map(|(index, config)| {
             match config {
-                Value::Object(config) => up_registration(config).and_then(super::push_config),
+                Value::Object(config) => up_registration(config).and_then(shape::push_config),
                 _ => Err(Fault::new("", "must be an object")),
             }
             .map_err(|fault| fault.within(&format!("configs[{index}]")))
