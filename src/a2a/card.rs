@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Dialect, Object, Version};
+use super::{Binding, Dialect, Object, Version};
 
 mod security;
 
@@ -35,7 +35,8 @@ pub struct Interface {
     pub binding: String,
     /// The protocol version as the card names it; empty where it does not.
     pub version: String,
-    /// The address: absolute where it is HTTP, else as it stands in the card (gRPC: `host:port`).
+    /// The address: absolute where this program can use it (gRPC's `host:port` as that of HTTP/2), else as it stands in
+    /// the card.
     pub url: String,
     /// What to put into `tenant` of every request.
     pub tenant: Option<String>,
@@ -164,21 +165,22 @@ fn add(
     if url.is_empty() {
         return;
     }
-    let is_jsonrpc = binding.eq_ignore_ascii_case(JSONRPC);
-    let resolved = base
-        .join(url)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    let known = Binding::from_card_name(binding);
+    let resolved = match known {
+        Some(Binding::Grpc) => grpc_address(base, url),
+        _ => base.join(url).ok(),
+    }
+    .filter(|url| matches!(url.scheme(), "http" | "https"));
     let dialect = Version::parse(version)
-        .filter(|_| is_jsonrpc && resolved.is_some())
-        .map(Dialect::jsonrpc);
+        .filter(|_| resolved.is_some())
+        .and_then(|version| Dialect::of(version, known?));
     let interface = Interface {
         dialect,
         binding: binding.to_owned(),
         version: version.to_owned(),
         // A gRPC address must not become a path of the card's host.
         url: match resolved {
-            Some(resolved) if is_jsonrpc || url.contains("://") => resolved.into(),
+            Some(resolved) if known.is_some() || url.contains("://") => resolved.into(),
             _ => url.to_owned(),
         },
         tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
@@ -196,6 +198,25 @@ fn add(
     if !interfaces.iter().any(same) {
         interfaces.push(interface);
     }
+}
+
+/// Where a gRPC interface is: cards give `host:port` (specification §4.4.6), some a URL. Whether it is encrypted
+/// `host:port` does not say: it is where the card itself came so, and on the port that stands for it.
+fn grpc_address(base: &Url, address: &str) -> Option<Url> {
+    let (scheme, rest) = match address.split_once("://") {
+        Some(("grpc", rest)) => ("http", rest),
+        Some(("grpcs", rest)) => ("https", rest),
+        // A name for gRPC's own resolver: `dns:///host:port`.
+        Some(("dns", rest)) => ("", rest.trim_start_matches('/')),
+        Some(_) => return Url::parse(address).ok(),
+        None => ("", address),
+    };
+    let scheme = match scheme {
+        "" if base.scheme() == "https" || rest.ends_with(":443") => "https",
+        "" => "http",
+        scheme => scheme,
+    };
+    Url::parse(&format!("{scheme}://{rest}")).ok()
 }
 
 /// One dialect that the sidecar serves, and where.

@@ -29,8 +29,8 @@ pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// Which compressions the sender could read.
 pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// Compressed or not, and four bytes of length.
-const PREFIX: usize = 5;
+/// The bytes before each message: compressed or not, and four of length.
+pub const PREFIX: usize = 5;
 
 /// The most bytes of a status' message that are written. Clients bound all headers together, by 8 KiB in grpc-core, and
 /// see nothing but a broken stream beyond.

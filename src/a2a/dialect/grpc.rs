@@ -166,25 +166,17 @@ pub fn decode_request(
         .map_err(|fault| A2aError::new(ErrorKind::Parse, format!("The request: {fault}")))
 }
 
-/// The message of an answer, or of one event of a stream.
-///
-/// # Errors
-/// [`ErrorKind::InvalidAgentResponse`] where the worker has put something into it that no message can hold.
-pub fn encode_answer(
-    version: Version,
-    operation: Operation,
-    answer: Value,
-) -> Result<Bytes, A2aError> {
+/// The message of an answer, or of one event of a stream. What the worker has put into it that no message can hold is
+/// left out.
+#[must_use]
+pub fn encode_answer(version: Version, operation: Operation, mut answer: Value) -> Bytes {
     let Method(_, _, message) = method(version, operation);
-    let answer = match answer {
-        Value::Object(mut card) if operation == Operation::GetExtendedAgentCard => {
-            down_card(version, &mut card);
-            Value::Object(card)
-        }
-        answer => answer,
-    };
-    proto::to_bytes(version, message, &answer)
-        .map_err(|fault| super::invalid_response("answer", &fault))
+    if operation == Operation::GetExtendedAgentCard
+        && let Value::Object(card) = &mut answer
+    {
+        down_card(version, card);
+    }
+    proto::to_bytes_lossy(version, message, &answer)
 }
 
 /// The answer in JSON, or one event of a stream, from its message.

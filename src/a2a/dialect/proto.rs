@@ -78,8 +78,26 @@ fn descriptor(version: Version, message: &str) -> Result<MessageDescriptor, Faul
 /// # Errors
 /// The member that cannot be what the field wants, such as text that is no base64 where bytes belong.
 pub fn to_bytes(version: Version, message: &str, json: &Value) -> Result<Bytes, Fault> {
-    let message = write(&descriptor(version, message)?, json)?;
+    let message = write(&descriptor(version, message)?, json, Strictness::Refuse)?;
     Ok(message.encode_to_vec().into())
+}
+
+/// The same of what a worker has said: members of a wrong form are left out, and bytes that are no base64 are its text.
+/// Empty where the version has no such message.
+#[must_use]
+pub fn to_bytes_lossy(version: Version, message: &str, json: &Value) -> Bytes {
+    descriptor(version, message)
+        .and_then(|descriptor| write(&descriptor, json, Strictness::LeaveOut))
+        .map_or_else(|_| Bytes::new(), |message| message.encode_to_vec().into())
+}
+
+/// What becomes of members of a wrong form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// They are an error.
+    Refuse,
+    /// They are left out.
+    LeaveOut,
 }
 
 /// The JSON of a message in its binary form.
@@ -100,7 +118,11 @@ fn well_known(descriptor: &MessageDescriptor) -> Option<&str> {
     matches!(name, "Struct" | "Value" | "ListValue" | "Timestamp").then_some(name)
 }
 
-fn write(descriptor: &MessageDescriptor, json: &Value) -> Result<DynamicMessage, Fault> {
+fn write(
+    descriptor: &MessageDescriptor,
+    json: &Value,
+    strictness: Strictness,
+) -> Result<DynamicMessage, Fault> {
     let mut message = DynamicMessage::new(descriptor.clone());
     let object = match (well_known(descriptor), json) {
         (Some("Timestamp"), Value::String(text)) => {
@@ -134,8 +156,11 @@ fn write(descriptor: &MessageDescriptor, json: &Value) -> Result<DynamicMessage,
         if value.is_null() && !is_value(&field) || is_unreadable_time(&field, value) {
             continue;
         }
-        let written = write_field(&field, value).map_err(|fault| fault.within(name))?;
-        message.set_field(&field, written);
+        match write_field(&field, value, strictness) {
+            Ok(written) => message.set_field(&field, written),
+            Err(_) if strictness == Strictness::LeaveOut => {}
+            Err(fault) => return Err(fault.within(name)),
+        }
     }
     Ok(message)
 }
@@ -159,7 +184,11 @@ fn is_unreadable_time(field: &FieldDescriptor, value: &Value) -> bool {
             .is_some_and(|text| parse_time(text).is_none())
 }
 
-fn write_field(field: &FieldDescriptor, value: &Value) -> Result<Field, Fault> {
+fn write_field(
+    field: &FieldDescriptor,
+    value: &Value,
+    strictness: Strictness,
+) -> Result<Field, Fault> {
     if field.is_map() {
         let (Kind::Message(entry), Value::Object(members)) = (field.kind(), value) else {
             return Err(Fault::new("", "must be an object"));
@@ -168,7 +197,8 @@ fn write_field(field: &FieldDescriptor, value: &Value) -> Result<Field, Fault> {
         return members
             .iter()
             .map(|(key, value)| {
-                let written = write_one(&kind, value).map_err(|fault| fault.within(key))?;
+                let written =
+                    write_one(&kind, value, strictness).map_err(|fault| fault.within(key))?;
                 Ok((MapKey::String(key.clone()), written))
             })
             .collect::<Result<_, _>>()
@@ -183,23 +213,27 @@ fn write_field(field: &FieldDescriptor, value: &Value) -> Result<Field, Fault> {
             .iter()
             .enumerate()
             .map(|(index, value)| {
-                write_one(&kind, value).map_err(|fault| fault.within(&format!("[{index}]")))
+                write_one(&kind, value, strictness)
+                    .map_err(|fault| fault.within(&format!("[{index}]")))
             })
             .collect::<Result<_, _>>()
             .map(Field::List);
     }
-    write_one(&field.kind(), value)
+    write_one(&field.kind(), value, strictness)
 }
 
-fn write_one(kind: &Kind, value: &Value) -> Result<Field, Fault> {
+fn write_one(kind: &Kind, value: &Value, strictness: Strictness) -> Result<Field, Fault> {
     let fault = |problem: &'static str| Fault::new("", problem);
     match (kind, value) {
-        (Kind::Message(descriptor), value) => write(descriptor, value).map(Field::Message),
+        (Kind::Message(descriptor), value) => {
+            write(descriptor, value, strictness).map(Field::Message)
+        }
         (Kind::String, Value::String(text)) => Ok(Field::String(text.clone())),
         (Kind::String, _) => Err(fault("must be a string")),
         (Kind::Bool, Value::Bool(value)) => Ok(Field::Bool(*value)),
         (Kind::Bool, _) => Err(fault("must be true or false")),
         (Kind::Bytes, Value::String(text)) => decode_base64(text)
+            .or_else(|| (strictness == Strictness::LeaveOut).then(|| text.clone().into_bytes()))
             .map(|bytes| Field::Bytes(bytes.into()))
             .ok_or_else(|| fault("must be base64")),
         (Kind::Bytes, _) => Err(fault("must be base64")),
