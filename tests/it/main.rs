@@ -6,6 +6,7 @@ mod cancel;
 mod cards;
 mod faults;
 mod full;
+mod grpc;
 mod limits;
 mod matrix;
 mod restart;

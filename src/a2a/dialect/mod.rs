@@ -39,6 +39,8 @@ mod v1_0;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod proto_tests;
+#[cfg(test)]
 mod tests;
 
 /// A protocol version, by `Major.Minor`, or the way that one system took from one. Ordered by how much gets lost when

@@ -10,6 +10,7 @@
 //! | members that the version's `.proto` does not have | left out ([`confine`] says which, for who wants to keep them) |
 //! | the name of an enum's value that it does not have | the value 0, "unspecified" |
 //! | a timestamp that nobody can read | left out |
+//! | any other timestamp | the same moment in UTC, without needless zeros |
 //! | an empty string, list or object, `false`, 0, where the field is no `optional` one | absent |
 //! | the order of members in free-form JSON | sorted by name |
 //! | whole numbers beyond 2^53 in free-form JSON | the nearest double |
@@ -435,9 +436,7 @@ fn confine_to(descriptor: &MessageDescriptor, object: &mut Object, key: &str) ->
     let mut gone = Object::new();
     for (name, mut value) in std::mem::take(object) {
         let Some(field) = field(descriptor, &name) else {
-            if !value.is_null() {
-                gone.insert(name, value);
-            }
+            gone.insert(name, value);
             continue;
         };
         if let Some(inner) = message_of(&field) {
