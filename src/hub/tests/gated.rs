@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::store::{
-    AttemptOutcome, Deliveries, Delivery, DeliveryId, LogEntry, Sealed, Subscriptions, TaskFilter,
-    TaskLog,
+    AttemptOutcome, Deliveries, Delivery, DeliveryId, ListFilter, ListPage, LogEntry, Sealed,
+    Subscriptions, TaskFilter, TaskLog,
 };
 
 /// The answers that can be held back.
@@ -19,12 +19,15 @@ enum Answer {
     Registrations,
 }
 
+/// A gate: whose answer it holds back, how it says that it does, and what opens it.
+type Gate = (Answer, oneshot::Sender<()>, oneshot::Receiver<()>);
+
 /// A memory store that holds back the next answer of a kind: it is read from the store, and reaches the caller when the
 /// gate opens. Others of the kind pass meanwhile.
 #[derive(Default)]
 struct Gated {
     inner: MemoryStore,
-    gate: Mutex<Option<(Answer, oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    gate: Mutex<Option<Gate>>,
 }
 
 impl Gated {
@@ -96,6 +99,9 @@ impl TaskLog for Gated {
     }
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskRecord>, StoreError> {
         self.inner.tasks(filter).await
+    }
+    async fn list(&self, filter: ListFilter) -> Result<ListPage, StoreError> {
+        self.inner.list(filter).await
     }
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {
         self.inner.trim(key, keep_from).await

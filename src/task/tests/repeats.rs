@@ -43,6 +43,17 @@ fn a_repeat_without_an_id_is_judged_at_its_place_and_not_where_the_report_has_it
 }
 
 #[test]
+fn words_of_the_status_that_were_said_before_as_well_are_told_twice() {
+    let seen = task(
+        status(Working, Some(nameless("2"))),
+        &[nameless("2"), nameless("1"), nameless("1")],
+    );
+    let all = polled(&working(&[]), &seen);
+    assert_eq!(briefs(&all), ["Working 2", "Working 1", "Working 2"]);
+    assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
+}
+
+#[test]
 fn a_status_within_the_history_does_not_part_a_message_from_its_repeat() {
     let hello = || Message {
         message_id: String::new(),
