@@ -61,6 +61,12 @@ impl MemoryStore {
     }
 }
 
+/// Whose list: route, tenant, owner.
+type Lister = (Arc<str>, Arc<str>, Principal);
+
+/// Where in it: the newest status first, then by id.
+type Place = (Reverse<Nanos>, Arc<str>);
+
 #[derive(Default)]
 struct Inner {
     tasks: HashMap<TaskKey, Entry>,
@@ -71,7 +77,7 @@ struct Inner {
     /// By (route, tenant, context id), only tasks whose worker calls the context by another id.
     by_context: Index<(Arc<str>, Arc<str>, String)>,
     /// By (route, tenant, owner), in the order of listings.
-    listed: HashMap<(Arc<str>, Arc<str>, Principal), BTreeSet<(Reverse<Nanos>, Arc<str>)>>,
+    listed: HashMap<Lister, BTreeSet<Place>>,
     /// By the time of the end.
     ended: BTreeSet<(Millis, u64, TaskKey)>,
     /// The delivery that each push config's queue begins with, by the time at which it can be claimed.
@@ -129,8 +135,7 @@ fn claimable_at(delivery: &Delivery) -> Millis {
 
 impl Entry {
     /// Whose listing it is in, and where.
-    #[expect(clippy::type_complexity, reason = "the key and the value of one map")]
-    fn listed(&self) -> ((Arc<str>, Arc<str>, Principal), (Reverse<Nanos>, Arc<str>)) {
+    fn listed(&self) -> (Lister, Place) {
         let TaskRecord { key, owner, .. } = &self.record;
         (
             (key.route.clone(), key.tenant.clone(), *owner),

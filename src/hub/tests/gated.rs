@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::store::{
-    AttemptOutcome, Deliveries, Delivery, DeliveryId, ListFilter, ListPage, LogEntry, Sealed,
-    Subscriptions, TaskFilter, TaskLog,
+    AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, ListFilter, ListPage, LogEntry,
+    Sealed, Subscriptions, TaskFilter, TaskLog,
 };
 
 /// The answers that can be held back.
@@ -128,12 +128,7 @@ impl Subscriptions for Gated {
 
 #[async_trait]
 impl Deliveries for Gated {
-    async fn claim(
-        &self,
-        now: Millis,
-        until: Millis,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    async fn claim(&self, now: Millis, until: Millis, limit: usize) -> Result<Claims, StoreError> {
         self.inner.claim(now, until, limit).await
     }
     async fn finish(
@@ -147,9 +142,6 @@ impl Deliveries for Gated {
     }
     async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
         self.inner.redeliver(id, now).await
-    }
-    async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        self.inner.next_due().await
     }
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(key, limit).await
