@@ -311,10 +311,10 @@ impl Plan {
     }
 
     fn take_messages(&mut self, snapshot: &Task, standing: Standing, last: Option<&Message>) {
-        // Without an id the same words may have been said before as well.
+        // Without an id an agent may have said the same words before as well (see `messages::is_settled`).
         let is_last = |message: &Message| {
             last.is_some_and(|last| {
-                if last.message_id.is_empty() {
+                if last.message_id.is_empty() && last.role == Role::Agent {
                     std::ptr::eq(last, message)
                 } else {
                     messages::same(last, message)
