@@ -290,3 +290,18 @@ fn a_0_2_worker_is_not_trusted_to_answer_at_once() {
     };
     assert_eq!(first_way(&situation), Mode::Stream);
 }
+
+#[test]
+fn a_0_3_worker_that_streams_is_not_joined_late() {
+    let situation = Situation {
+        requester: V1_0,
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&situation), Mode::Stream);
+    let polled = Situation {
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll])
+    };
+    assert_eq!(first_way(&polled), Mode::Poll);
+}
