@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version};
 
 mod security;
@@ -99,6 +100,12 @@ impl WorkerCard {
                 text(entry, "url"),
                 "",
             );
+        }
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
+            for interface in &mut interfaces {
+                interface.dialect = interface.dialect.and(dialect);
+            }
         }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities
@@ -318,7 +325,8 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
     };
     let main = match version {
         Some(version) => of_v0().find(|served| served.dialect.version == version),
-        None => of_v0().max_by_key(|served| served.dialect.version),
+        // Of the newest the first: of several that are largest `max` takes the last.
+        None => of_v0().rev().max_by_key(|served| served.dialect.version),
     }
     // 0.2 and 0.3 say the same over JSON-RPC, so that the other's address serves as well.
     .or_else(|| of_v0().next());

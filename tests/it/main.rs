@@ -8,6 +8,7 @@ mod faults;
 mod full;
 mod grpc;
 mod limits;
+mod list;
 mod matrix;
 mod restart;
 mod resume;

@@ -28,6 +28,7 @@ pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
 pub mod proto;
+pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
@@ -195,6 +196,14 @@ impl Dialect {
     pub fn of(version: Version, binding: Binding) -> Option<Self> {
         let wanted = Self { version, binding };
         Dialect::ALL.contains(&wanted).then_some(wanted)
+    }
+
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
     }
 
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.
@@ -435,7 +444,7 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.
-fn json(model: &impl Serialize) -> Value {
+pub(crate) fn json(model: &impl Serialize) -> Value {
     serde_json::to_value(model).unwrap_or_default()
 }
 
@@ -475,7 +484,7 @@ fn config_request(operation: Operation, request: PushConfigRequest) -> Request {
 }
 
 /// Says which parameter is wrong, in words and (`data`) in the form of `google.rpc.BadRequest`.
-fn invalid_params(fault: &Fault) -> A2aError {
+pub(crate) fn invalid_params(fault: &Fault) -> A2aError {
     A2aError {
         kind: ErrorKind::InvalidParams,
         message: format!("Invalid parameters: {fault}"),

@@ -63,10 +63,8 @@ fn messages_are_the_bytes_that_the_sdks_write() {
             let written = proto::to_bytes(version, message, &sample["json"]).unwrap();
             let again = proto::from_bytes(version, message, &written).unwrap();
             assert_eq!(again, read, "{place}");
-            // The order in maps is anybody's; without maps there is one way to write a message.
-            if !sample["json"].to_string().contains(['5', 'k']) || written.len() < 200 {
-                assert_eq!(written.len(), bytes.len(), "{place}");
-            }
+            // The order in maps is anybody's, so that the bytes themselves need not be the same.
+            assert_eq!(written.len(), bytes.len(), "{place}");
         }
     }
 }

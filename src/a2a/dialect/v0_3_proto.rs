@@ -33,6 +33,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use self::names::{
+    NAME_OF_CONFIG, config_id, config_name, down_registration, push_configs, take_config,
+    take_task, task_name, up_registration,
+};
 use super::codec::{Codec, Frame, Traits};
 use super::proto::{self, decode_base64};
 use super::shape::{self, Shape};
@@ -42,6 +46,8 @@ use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
 use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
+
+mod names;
 
 /// This form. What is no matter of its messages (errors, webhooks, methods) is as in 0.3 over JSON-RPC.
 pub(super) struct V0_3Proto;
@@ -544,131 +550,6 @@ fn up_send(operation: Operation, params: &mut Object) -> Result<(), Fault> {
         params.remove("configuration");
     }
     Ok(())
-}
-
-/// `{name, pushNotificationConfig}`.
-fn down_registration(config: &PushConfig) -> Value {
-    let id = config_id(config);
-    let mut value = json!({
-        "name": config_name(&config.task_id, id),
-        "pushNotificationConfig": json(config),
-    });
-    if let Value::Object(registration) = &mut value {
-        if let Some(Value::Object(inner)) = registration.get_mut("pushNotificationConfig") {
-            v0::down::config(inner);
-            inner.insert("id".to_owned(), Value::from(id));
-        }
-        confine("TaskPushNotificationConfig", registration);
-    }
-    value
-}
-
-fn config_id(config: &PushConfig) -> &str {
-    config.id.as_deref().unwrap_or(&config.task_id)
-}
-
-/// The flat registration, from `{parent, configId, config: {name, pushNotificationConfig}}` as the Python SDK writes it
-/// or `{name, pushNotificationConfig}` as the JavaScript SDK does.
-fn up_registration(mut outer: Object) -> Result<Object, Fault> {
-    let parent = fields::string(&mut outer, "parent", "")?;
-    let config_id = fields::id(&mut outer, "configId", "config_id")?;
-    if let Some(Value::Object(inner)) = fields::take(&mut outer, "config", "") {
-        for (name, value) in inner {
-            outer.entry(name).or_insert(value);
-        }
-    }
-    let name = fields::string(&mut outer, "name", "")?;
-    let mut flat = shape::flatten_config(outer);
-    let named = name.as_deref().map(split_config);
-    let task = parent
-        .as_deref()
-        .map(|parent| split_config(parent).0)
-        .or(named.map(|(task, _)| task))
-        .filter(|task| !task.is_empty());
-    if let Some(task) = task {
-        flat.insert("taskId".to_owned(), Value::from(task));
-    }
-    let has_id = flat.get("id").is_some_and(|id| id.as_str() != Some(""));
-    let id = config_id.as_deref().or(named.and_then(|(_, id)| id));
-    if let Some(id) = id.filter(|_| !has_id) {
-        flat.insert("id".to_owned(), Value::from(id));
-    }
-    Ok(flat)
-}
-
-fn push_configs(mut page: Object) -> Result<Answer, Fault> {
-    let next_page_token = fields::id(&mut page, "nextPageToken", "next_page_token")?;
-    let configs = match fields::take(&mut page, "configs", "") {
-        None => Vec::new(),
-        Some(Value::Array(configs)) => configs,
-        Some(_) => return Err(Fault::new("configs", "must be an array")),
-    };
-    let configs = configs
-        .into_iter()
-        .enumerate()
-        .map(|(index, config)| {
-            match config {
-                Value::Object(config) => up_registration(config).and_then(shape::push_config),
-                _ => Err(Fault::new("", "must be an object")),
-            }
-            .map_err(|fault| fault.within(&format!("configs[{index}]")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Answer::PushConfigs {
-        configs,
-        next_page_token,
-    })
-}
-
-const TASKS: &str = "tasks/";
-const CONFIGS: &str = "/pushNotificationConfigs";
-const NAME_OF_TASK: &str = "must be tasks/{task}";
-const NAME_OF_CONFIG: &str = "must be tasks/{task}/pushNotificationConfigs/{config}";
-
-fn task_name(task: &str) -> String {
-    format!("{TASKS}{task}")
-}
-
-fn config_name(task: &str, config: &str) -> String {
-    format!("{TASKS}{task}{CONFIGS}/{config}")
-}
-
-/// The task and, where there is one, the registration of a resource name. A name without `tasks/` is taken for the id:
-/// some clients are that simple.
-fn split_config(name: &str) -> (&str, Option<&str>) {
-    let name = name.strip_prefix(TASKS).unwrap_or(name);
-    match name.split_once(CONFIGS) {
-        Some((task, config)) => {
-            let id = config.trim_start_matches('/');
-            (task, (!id.is_empty()).then_some(id))
-        }
-        None => (name, None),
-    }
-}
-
-/// Takes a task's id, by its resource name or as HTTP's path gives it.
-fn take_task(params: &mut Object) -> Result<String, Fault> {
-    let mut id = None;
-    for (name, alias) in [("name", "parent"), ("id", ""), ("taskId", "task_id")] {
-        let found = fields::id(params, name, alias)?;
-        id = id.or(found);
-    }
-    id.map(|name| split_config(&name).0.to_owned())
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| Fault::new("name", NAME_OF_TASK))
-}
-
-/// Takes the ids of a registration and its task, by resource name or as HTTP's path gives them.
-fn take_config(params: &mut Object) -> Result<(String, Option<String>), Fault> {
-    if let Some(name) = fields::id(params, "name", "")? {
-        let (task, config) = split_config(&name);
-        if task.is_empty() {
-            return Err(Fault::new("name", NAME_OF_CONFIG));
-        }
-        return Ok((task.to_owned(), config.map(str::to_owned)));
-    }
-    let task = checks::take_id(params, "taskId", "task_id")?;
-    Ok((task, fields::id(params, "id", "")?))
 }
 
 /// The objects in a list.
