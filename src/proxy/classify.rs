@@ -163,9 +163,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         }
     } else if method == Method::DELETE {
         return Ok(by_path(request, limit));
-    } else if method == Method::POST && is_grpc(request.headers()) && grpc::find(path).is_some() {
-        return Err(request);
-    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
+    } else if method == Method::POST
+        && (is_json(request.headers())
+            || path.contains(webhook::PATH)
+            || is_grpc(request.headers()) && grpc::find(path).is_some())
     {
         return Err(request);
     } else {

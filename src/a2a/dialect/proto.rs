@@ -524,9 +524,8 @@ fn release_in(descriptor: &MessageDescriptor, object: &mut Object, key: &str, ex
     if metadata.is_empty() {
         object.remove("metadata");
     }
-    match kept {
-        Some(Value::Object(kept)) => merge(object, kept),
-        Some(_) | None => {}
+    if let Some(Value::Object(kept)) = kept {
+        merge(object, kept);
     }
 }
 

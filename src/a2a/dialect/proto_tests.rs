@@ -324,7 +324,7 @@ fn in_binary(value: &StreamResponse) -> StreamResponse {
             Value::Object(members) => {
                 members.retain(|name, value| {
                     let optional = matches!(name.as_str(), "filename" | "name" | "description");
-                    !name.starts_with("x-") && !(optional && value == "")
+                    !(name.starts_with("x-") || optional && value == "")
                 });
                 if let Some(Value::String(time)) = members.get_mut("timestamp")
                     && let Ok(moment) = time.parse::<jiff::Timestamp>()

@@ -45,13 +45,15 @@ pub(super) fn up_registration(mut outer: Object) -> Result<Object, Fault> {
     let task = parent
         .as_deref()
         .map(|parent| split_config(parent).0)
-        .or(named.map(|(task, _)| task))
+        .or_else(|| named.map(|(task, _)| task))
         .filter(|task| !task.is_empty());
     if let Some(task) = task {
         flat.insert("taskId".to_owned(), Value::from(task));
     }
     let has_id = flat.get("id").is_some_and(|id| id.as_str() != Some(""));
-    let id = config_id.as_deref().or(named.and_then(|(_, id)| id));
+    let id = config_id
+        .as_deref()
+        .or_else(|| named.and_then(|(_, id)| id));
     if let Some(id) = id.filter(|_| !has_id) {
         flat.insert("id".to_owned(), Value::from(id));
     }
