@@ -22,8 +22,10 @@ use super::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResp
 
 mod checks;
 pub mod jsonrpc;
+mod python_a2a;
 mod shape;
 pub mod v0;
+mod v0_1;
 mod v0_2;
 mod v0_3;
 mod v1_0;
