@@ -65,7 +65,7 @@ pub struct SendMessageRequest {
     /// The requester's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
-    /// The id that the requester chose for the task, where its dialect lets it (0.1, python_a2a).
+    /// The id that the requester has chosen for the task, where its dialect lets it: no member of 1.0.
     #[serde(skip)]
     pub own_id: Option<String>,
     /// Members that this model does not know, `tenant` among them.
