@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version};
 
 mod security;
@@ -98,6 +99,11 @@ impl WorkerCard {
                 text(entry, "url"),
                 "",
             );
+        }
+        if let Some(dialect) = recognise::of_card(card) {
+            for interface in &mut interfaces {
+                interface.dialect = Some(dialect);
+            }
         }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities
@@ -306,7 +312,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
         Value::from(dialect.protocol_version()),
     );
     out.insert("preferredTransport".to_owned(), Value::from(transport));
-    if card_version != Version::V0_2 {
+    if card_version > Version::V0_2 {
         let all = of_v0()
             .filter(|served| served.dialect.version == main.dialect.version)
             .map(|served| json!({ "url": served.url, "transport": served.dialect.binding.card_name() }));

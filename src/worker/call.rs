@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
-use crate::a2a::dialect::{http_json, jsonrpc};
+use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
 use crate::a2a::{Binding, Dialect, Operation, Request};
 use crate::wire::Body;
@@ -63,7 +63,7 @@ impl Worker {
         let known = self.known().await?;
         let exchange = async {
             let accept = match known.dialect.binding {
-                Binding::JsonRpc => "application/json",
+                Binding::JsonRpc | Binding::Paths => "application/json",
                 // The names of 1.0.1 and of 1.0.0.
                 Binding::HttpJson => "application/a2a+json, application/json",
             };
@@ -107,6 +107,8 @@ impl Worker {
             } else {
                 // An answer to the send is one task or message, whichever way it was asked for.
                 let operation = match request.operation() {
+                    // Its answers are no different, and its refusals are known by it.
+                    operation if known.dialect.binding == Binding::Paths => operation,
                     Operation::SendStreamingMessage => Operation::SendMessage,
                     _ => Operation::GetTask,
                 };
@@ -140,6 +142,16 @@ impl Worker {
                 let mut call = http::Request::new(Body::full(body));
                 *call.method_mut() = Method::POST;
                 *call.uri_mut() = known.endpoint.clone();
+                call
+            }
+            Binding::Paths => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let (path, body) = paths::encode_call(id, request);
+                let mut call = http::Request::new(Body::full(body));
+                *call.method_mut() = Method::POST;
+                *call.uri_mut() = super::below(&known.endpoint, &path).ok_or_else(|| {
+                    CallError::BadAnswer("the worker's address is not usable".to_owned())
+                })?;
                 call
             }
             Binding::HttpJson => {
@@ -214,6 +226,12 @@ impl Worker {
             headers: Box::new(end_to_end(&parts.headers)),
             body: bytes,
         };
+        if known.dialect.binding == Binding::Paths && !parts.status.is_success() {
+            return Err(match paths::decode_error(operation, &bytes) {
+                Some(error) if parts.status != StatusCode::UNAUTHORIZED => CallError::Rpc(error),
+                _ => http_error(bytes),
+            });
+        }
         if known.dialect.binding == Binding::HttpJson {
             return http_answer(known.dialect, operation, parts.status, &bytes)
                 .unwrap_or_else(|| Err(http_error(bytes)));

@@ -255,7 +255,6 @@ pub(super) fn send() -> impl Strategy<Value = SendMessageRequest> {
             message,
             configuration,
             metadata,
-            own_id: None,
             extra,
         },
     )

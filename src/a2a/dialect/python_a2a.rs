@@ -36,12 +36,13 @@
 
 use serde_json::{Value, json};
 
+use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::Shape;
 use super::v0_1::{self, made};
 use super::{checks, json, keyed};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{Fault, Model as _};
-use crate::a2a::request::{GetTaskRequest, SendConfiguration, SendMessageRequest, TaskRequest};
+use crate::a2a::request::{GetTaskRequest, SendMessageRequest, TaskRequest};
 use crate::a2a::{
     Answer, Artifact, Message, Object, Operation, Part, PartContent, Request, StreamResponse, Task,
     TaskState,
@@ -71,6 +72,88 @@ const FORM_VALUE: &str = "value";
 const MADE: &str = "a2a-sidecar/made";
 /// Where the requester asks to be called back, in a task's metadata.
 pub const CALLBACK_TASK: &str = "callback_task";
+
+/// The library's form.
+pub(super) struct PythonA2a;
+
+impl Codec for PythonA2a {
+    fn traits(&self) -> &'static Traits {
+        &Traits {
+            whole_tasks: true,
+            enveloped_frames: false,
+            one_task_per_stream: false,
+            posts_tasks: true,
+            ends_at_interrupt: true,
+            client_ids: true,
+            errors_as_status: true,
+            stream_errors_as_frames: false,
+            a2a_version: None,
+            tenants: false,
+            resubmits: true,
+            worker: Presets {
+                // Every card claims it. A worker whose own route streams does the job there and nowhere else; the
+                // library's route refuses what is asked here at once.
+                stream: Some(true),
+                streams_first: true,
+                // The library's marks a task that is still under way as completed.
+                subscribe: Some(false),
+                push: Some(false),
+                ..Presets::UNKNOWN
+            },
+        }
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        supports(operation)
+    }
+
+    fn method(&self, operation: Operation) -> &'static str {
+        method(operation)
+    }
+
+    fn encode_request(&self, request: &Request) -> Value {
+        encode_request(request)
+    }
+
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault> {
+        decode_request(operation, params)
+    }
+
+    fn encode_answer(&self, operation: Operation, answer: &Answer) -> Value {
+        encode_answer(operation, answer)
+    }
+
+    fn decode_answer(&self, operation: Operation, result: Value) -> Result<Answer, Fault> {
+        decode_answer(operation, result)
+    }
+
+    fn encode_event(&self, event: &StreamResponse, after: Option<&Task>, _: bool) -> Vec<Frame> {
+        encode_event(event, after)
+            .into_iter()
+            .map(Frame::from)
+            .collect()
+    }
+
+    fn decode_event(
+        &self,
+        name: &str,
+        data: Object,
+    ) -> Result<Option<(StreamResponse, bool)>, Fault> {
+        decode_event(name, data)
+    }
+
+    fn encode_webhook(&self, event: &StreamResponse, after: &Task) -> (Value, &'static str) {
+        (encode_webhook(event, after), super::JSON)
+    }
+
+    fn error_code(&self, kind: ErrorKind) -> i64 {
+        error_code(kind)
+    }
+
+    fn error_kind(&self, code: i64, message: &str, _: Option<&Value>) -> ErrorKind {
+        error_kind(code, message)
+    }
+}
 
 /// What the library's requesters and workers know.
 pub(super) fn supports(operation: Operation) -> bool {
@@ -162,7 +245,7 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
                 .as_ref()
                 .is_some_and(|metadata| metadata.contains_key(CALLBACK_TASK));
             if !sent.message_id || called_back {
-                at_once(&mut send);
+                send.at_once();
             }
             Ok(super::send_request(operation, send))
         }
@@ -185,13 +268,6 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
         }
         other => v0_1::decode_request(other, params),
     }
-}
-
-/// Makes a send one that is answered as soon as the task exists.
-pub(super) fn at_once(send: &mut SendMessageRequest) {
-    send.configuration
-        .get_or_insert_with(SendConfiguration::default)
-        .return_immediately = Some(true);
 }
 
 /// The result of a call.

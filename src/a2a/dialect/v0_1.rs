@@ -5,11 +5,11 @@
 //!
 //! | from | what | where it goes | comes back |
 //! |---|---|---|---|
-//! | 1.0 | `rejected`, `auth-required` | `failed`, `input-required`; the status' message says so, and its metadata keeps it under [`KEPT`] | yes |
-//! | 1.0 | a message's `messageId`, `taskId`, `contextId`, `extensions`, `referenceTaskIds` | its metadata, under [`KEPT`] | yes |
-//! | 1.0 | an artifact's `artifactId`, `extensions` | its metadata, under [`KEPT`]; its place becomes `index` | yes |
-//! | 1.0 | an update's `contextId` | its metadata, under [`KEPT`] | yes |
-//! | 1.0 | the rest of a send's `configuration` | the metadata, under [`KEPT`] | yes |
+//! | 1.0 | `rejected`, `auth-required` | `failed`, `input-required`; the status' message says so, and its metadata keeps it under [`v0::KEPT`] | yes |
+//! | 1.0 | a message's `messageId`, `taskId`, `contextId`, `extensions`, `referenceTaskIds` | its metadata, under [`v0::KEPT`] | yes |
+//! | 1.0 | an artifact's `artifactId`, `extensions` | its metadata, under [`v0::KEPT`]; its place becomes `index` | yes |
+//! | 1.0 | an update's `contextId` | its metadata, under [`v0::KEPT`] | yes |
+//! | 1.0 | the rest of a send's `configuration` | the metadata, under [`v0::KEPT`] | yes |
 //! | 1.0 | a task in a stream | one update for each artifact and one of the status | as these updates; history and metadata do not |
 //! | 1.0 | a message without a task | a completed task that says it, in a stream its updates | as that task |
 //! | 1.0 | parts, `authentication`, roles, lists of tasks | as in 0.2: see the table in [`super::v0`] | as there |
@@ -26,8 +26,9 @@
 
 use serde_json::Value;
 
+use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::{self, Shape};
-use super::v0::{self, KEPT};
+use super::v0;
 use super::{checks, json};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model as _};
@@ -45,10 +46,83 @@ pub(super) mod up;
 #[cfg(test)]
 mod tests;
 
-/// The member of [`KEPT`], in the metadata of a status' message, that holds the state which has no name in 0.1.
+/// The member of [`v0::KEPT`], in the metadata of a status' message, that holds the state which has no name in 0.1.
 const STATE: &str = "state";
-/// The member of [`KEPT`] that marks a message which only says the state.
+/// The member of [`v0::KEPT`] that marks a message which only says the state.
 const MADE: &str = "made";
+
+/// `protocolVersion` of a card of this version, which has no such member itself.
+pub(super) const PROTOCOL_VERSION: &str = "0.1.0";
+
+/// A2A 0.1.
+pub(super) struct V0_1;
+
+impl Codec for V0_1 {
+    fn traits(&self) -> &'static Traits {
+        &Traits {
+            // Not for the frames, but for the place in it of an artifact.
+            whole_tasks: true,
+            enveloped_frames: true,
+            one_task_per_stream: false,
+            posts_tasks: true,
+            ends_at_interrupt: true,
+            client_ids: true,
+            errors_as_status: false,
+            stream_errors_as_frames: false,
+            a2a_version: None,
+            tenants: false,
+            resubmits: false,
+            worker: Presets::UNKNOWN,
+        }
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        supports(operation)
+    }
+
+    fn method(&self, operation: Operation) -> &'static str {
+        method(operation)
+    }
+
+    fn encode_request(&self, request: &Request) -> Value {
+        encode_request(request)
+    }
+
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault> {
+        decode_request(operation, params)
+    }
+
+    fn encode_answer(&self, _: Operation, answer: &Answer) -> Value {
+        encode_answer(answer)
+    }
+
+    fn decode_answer(&self, operation: Operation, result: Value) -> Result<Answer, Fault> {
+        decode_answer(operation, result)
+    }
+
+    fn encode_event(&self, event: &StreamResponse, after: Option<&Task>, last: bool) -> Vec<Frame> {
+        encode_event(event, after, last)
+            .into_iter()
+            .map(Frame::from)
+            .collect()
+    }
+
+    fn decode_event(&self, _: &str, data: Object) -> Result<Option<(StreamResponse, bool)>, Fault> {
+        decode_event(data).map(Some)
+    }
+
+    fn encode_webhook(&self, event: &StreamResponse, after: &Task) -> (Value, &'static str) {
+        (encode_webhook(event, after), super::JSON)
+    }
+
+    fn error_code(&self, kind: ErrorKind) -> i64 {
+        error_code(kind)
+    }
+
+    fn error_kind(&self, code: i64, _: &str, _: Option<&Value>) -> ErrorKind {
+        error_kind(code)
+    }
+}
 
 /// Whether a JSON-RPC method exists.
 pub(super) fn supports(operation: Operation) -> bool {

@@ -4,6 +4,7 @@
 mod card;
 mod pass;
 mod push;
+mod repeats;
 mod respond;
 mod send;
 mod task;
@@ -38,6 +39,7 @@ use crate::task::TaskKey;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
+pub use repeats::Repeats;
 
 /// A request that has found its route.
 pub struct Routed {
@@ -99,6 +101,8 @@ pub struct Shared {
     pub sources: Sources,
     /// All routes, for what arrives without one of its own (webhooks name a task).
     pub routes: Arc<Routes>,
+    /// Sends that their requesters may send again by themselves.
+    pub repeats: Repeats,
     /// Who may see what.
     pub access: Access,
     /// Where webhooks may go.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::a2a::dialect::properties;
+use crate::a2a::dialect::v0::KEPT;
 use crate::a2a::{PartContent, Role};
 
 fn object(value: Value) -> Object {
