@@ -100,9 +100,10 @@ impl WorkerCard {
                 "",
             );
         }
-        if let Some(dialect) = recognise::of_card(card) {
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
             for interface in &mut interfaces {
-                interface.dialect = Some(dialect);
+                interface.dialect = interface.dialect.and(dialect);
             }
         }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);

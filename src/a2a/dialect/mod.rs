@@ -200,6 +200,14 @@ impl Dialect {
         Dialect::ALL.contains(&wanted).then_some(wanted)
     }
 
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
+    }
+
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.
     #[must_use]
     pub fn name(self) -> &'static str {
