@@ -152,7 +152,10 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
     }
     // 0.2 servers wait for the end even when asked not to.
     let at_once = can.return_immediately && situation.worker.version != Version::V0_2;
-    if situation.want == Want::AtOnce && !situation.inline_push {
+    // In 0.x a stream joined later misses what came before it, and the Python SDK's servers of 0.3 then add every chunk of
+    // an artifact twice to the task that they keep: whoever may want a stream later has to begin with it.
+    let not_late = situation.worker.traits().stream_from_the_start;
+    if situation.want == Want::AtOnce && !situation.inline_push && !(not_late && can.stream) {
         // A requester that polls costs the worker nothing but its polls: no stream need be held for it.
         add(Mode::Poll, can.send && at_once);
     }

@@ -305,4 +305,16 @@ fn a_worker_whose_streams_do_the_job_is_sent_everything_by_one() {
         // Where that is refused, as usual.
         assert!(ways.contains(&Mode::Poll), "{want:?}");
     }
+fn a_0_3_worker_that_streams_is_not_joined_late() {
+    let situation = Situation {
+        requester: V1_0,
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&situation), Mode::Stream);
+    let polled = Situation {
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll])
+    };
+    assert_eq!(first_way(&polled), Mode::Poll);
 }

@@ -25,6 +25,9 @@ const EXTENSIONS: [HeaderName; 2] = [
     HeaderName::from_static("x-a2a-extensions"),
 ];
 
+/// The header of RFC 7240.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
 /// The most bytes of an HTTP error's body that are kept to be passed on.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -183,6 +186,10 @@ impl Worker {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         rename_extensions(headers, known);
+        if known.dialect.traits().client_ids && wants_no_wait(request) {
+            // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
+            headers.insert(PREFER, HeaderValue::from_static("respond-async"));
+        }
         if let Some(version) = known.dialect.traits().a2a_version {
             headers.insert(A2A_VERSION, HeaderValue::from_static(version));
         }
@@ -276,6 +283,16 @@ fn http_answer(
             "The agent's answer is not JSON".to_owned(),
         )),
     })
+}
+
+fn wants_no_wait(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::SendMessage(send) if send
+            .configuration
+            .as_ref()
+            .is_some_and(|configuration| configuration.return_immediately == Some(true))
+    )
 }
 
 fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {

@@ -84,6 +84,7 @@ impl Codec for PythonA2a {
             one_task_per_stream: false,
             posts_tasks: true,
             ends_at_interrupt: true,
+            stream_from_the_start: true,
             client_ids: true,
             errors_as_status: true,
             stream_errors_as_frames: false,

@@ -66,6 +66,7 @@ impl Codec for V0_1 {
             one_task_per_stream: false,
             posts_tasks: true,
             ends_at_interrupt: true,
+            stream_from_the_start: true,
             client_ids: true,
             errors_as_status: false,
             stream_errors_as_frames: false,
