@@ -305,6 +305,9 @@ fn a_worker_whose_streams_do_the_job_is_sent_everything_by_one() {
         // Where that is refused, as usual.
         assert!(ways.contains(&Mode::Poll), "{want:?}");
     }
+}
+
+#[test]
 fn a_0_3_worker_that_streams_is_not_joined_late() {
     let situation = Situation {
         requester: V1_0,

@@ -59,8 +59,14 @@ async fn a_send_is_answered_with_the_task_by_the_requester_s_own_id() {
     assert_eq!(task["sessionId"], "s");
     assert_eq!(task["status"]["state"], "completed");
     assert_eq!(task["artifacts"][0]["index"], 0);
-    assert_eq!(task["artifacts"][0]["parts"][0], json!({ "type": "text", "text": "it is done" }));
-    assert!(task.get("kind").is_none() && task.get("contextId").is_none(), "{task}");
+    assert_eq!(
+        task["artifacts"][0]["parts"][0],
+        json!({ "type": "text", "text": "it is done" })
+    );
+    assert!(
+        task.get("kind").is_none() && task.get("contextId").is_none(),
+        "{task}"
+    );
     let worker_s_own = worker.only_task();
     assert_ne!(worker_s_own, "mine");
 }
@@ -81,9 +87,16 @@ async fn a_stream_is_updates_and_nothing_else_and_says_its_end() {
         let is_update = frame.get("final").is_some() || frame.get("artifact").is_some();
         assert!(is_update, "{frame}");
         let is_last = index + 1 == frames.len();
-        assert_eq!(frame.get("final") == Some(&json!(true)), is_last, "{frames:?}");
+        assert_eq!(
+            frame.get("final") == Some(&json!(true)),
+            is_last,
+            "{frames:?}"
+        );
     }
-    let artifact = frames.iter().find_map(|frame| frame.get("artifact")).unwrap();
+    let artifact = frames
+        .iter()
+        .find_map(|frame| frame.get("artifact"))
+        .unwrap();
     assert_eq!(artifact["index"], 0);
     assert_eq!(artifact["append"], false);
     assert_eq!(frames.last().unwrap()["status"]["state"], "completed");
@@ -116,9 +129,17 @@ async fn a_webhook_in_the_send_is_told_the_whole_task_and_the_send_does_not_wait
     params["pushNotification"] = json!({ "url": receiver.url("/hook"), "token": "t-1" });
     let task = result(&sidecar, "tasks/send", &params).await;
     assert_ne!(task["status"]["state"], "completed");
-    let config = result(&sidecar, "tasks/pushNotification/get", &json!({ "id": "mine" })).await;
+    let config = result(
+        &sidecar,
+        "tasks/pushNotification/get",
+        &json!({ "id": "mine" }),
+    )
+    .await;
     assert_eq!(config["id"], "mine");
-    assert_eq!(config["pushNotificationConfig"]["url"], receiver.url("/hook"));
+    assert_eq!(
+        config["pushNotificationConfig"]["url"],
+        receiver.url("/hook")
+    );
     worker.release("half");
     receiver
         .wait_until(|hooks| {
@@ -131,5 +152,9 @@ async fn a_webhook_in_the_send_is_told_the_whole_task_and_the_send_does_not_wait
     let last = &hooks.last().unwrap().json;
     assert_eq!(last["id"], "mine");
     assert_eq!(last["artifacts"][0]["parts"][0]["text"], "it is done");
-    assert!(hooks.iter().all(|hook| hook.header("x-a2a-notification-token") == Some("t-1")));
+    assert!(
+        hooks
+            .iter()
+            .all(|hook| hook.header("x-a2a-notification-token") == Some("t-1"))
+    );
 }

@@ -140,11 +140,15 @@ async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Result<Response
                 "pushNotifications": false, "stateTransitionHistory": false,
             },
         });
-        return Ok(if path.ends_with("agent.json") || path.ends_with("agent-card.json") {
-            answer(StatusCode::OK, &card)
-        } else {
-            Response::new(Body::whole("<!doctype html><title>a page for every path</title>"))
-        });
+        return Ok(
+            if path.ends_with("agent.json") || path.ends_with("agent-card.json") {
+                answer(StatusCode::OK, &card)
+            } else {
+                Response::new(Body::whole(
+                    "<!doctype html><title>a page for every path</title>",
+                ))
+            },
+        );
     }
     let Ok(body) = serde_json::from_slice::<Value>(request.body()) else {
         return Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({})));
@@ -152,7 +156,11 @@ async fn handle(shared: Arc<Shared>, request: Request<Bytes>) -> Result<Response
     shared.lock().calls.push((path.clone(), body.clone()));
     shared.changes.note();
     let enveloped = body.get("jsonrpc").is_some();
-    let params = if enveloped { body["params"].clone() } else { body.clone() };
+    let params = if enveloped {
+        body["params"].clone()
+    } else {
+        body.clone()
+    };
     let id = params["id"].as_str().unwrap_or("unnamed").to_owned();
     let wrap = |task: Value| {
         if enveloped {
@@ -246,7 +254,8 @@ fn stream(shared: Arc<Shared>, task: Value) -> Response<Body> {
     tokio::spawn(async move {
         let frame = |task: &Value| Ok(Bytes::from(format!("data: {task}\n\n")));
         let mut submitted = task.clone();
-        submitted["status"] = json!({ "state": "submitted", "timestamp": "2026-11-20T08:43:26.044345" });
+        submitted["status"] =
+            json!({ "state": "submitted", "timestamp": "2026-11-20T08:43:26.044345" });
         let mut progress = waiting(task.clone());
         progress["status"]["message"] = json!({ "progress": "1/2" });
         for task in [&submitted, &waiting(task.clone()), &progress] {
