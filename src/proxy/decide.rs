@@ -44,8 +44,6 @@ pub enum Plan {
     Send(Vec<Mode>),
     /// The answer comes from the log; a task that is not kept yet is read from the worker first.
     Log,
-    /// The worker's version has no such operation, and the sidecar cannot stand in for it.
-    Unsupported,
 }
 
 /// The decision.
@@ -77,10 +75,10 @@ pub fn decide(situation: &Situation<'_>) -> Plan {
                 Plan::Log
             }
         }
-        Operation::ListTasks if !situation.worker.supports(Operation::ListTasks) => {
-            Plan::Unsupported
-        }
-        Operation::ListTasks => forward(situation),
+        Operation::ListTasks if !situation.can.list => Plan::Log,
+        // Where nothing is kept, no ids have to be mapped.
+        Operation::ListTasks if situation.observe == Observe::Off => forward(situation),
+        Operation::ListTasks => Plan::Translate,
         Operation::GetExtendedAgentCard => Plan::Translate,
     }
 }

@@ -12,7 +12,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
         for want in WANTS {
             for requester in Dialect::ALL {
                 for worker in Dialect::ALL {
-                    for bits in 0..64u8 {
+                    for bits in 0..128u8 {
                         for observe in [Observe::Auto, Observe::Off] {
                             for delivery in [Delivery::Own, Delivery::Native] {
                                 for (inline_push, kept) in
@@ -33,6 +33,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             push: on(4),
                                             subscribe: on(3),
                                             streams_first: false,
+                                            list: on(6),
                                         },
                                         reachable: on(5),
                                         kept,
@@ -59,6 +60,7 @@ fn able(modes: &[Mode]) -> Abilities {
         push: modes.contains(&Mode::Push),
         subscribe: modes.contains(&Mode::Stream),
         streams_first: false,
+        list: true,
     }
 }
 
@@ -208,15 +210,15 @@ fn the_same_bytes_mean_the_same_in_0_2_and_0_3_only() {
 }
 
 #[test]
-fn lists_come_from_workers_whose_version_has_them() {
+fn lists_come_from_workers_that_have_them_and_else_from_the_log() {
     every(|situation| {
         if situation.operation == Operation::ListTasks {
-            let expected = if situation.worker.version != Version::V1_0 {
-                Plan::Unsupported
-            } else if situation.requester.same_wire(situation.worker) {
-                Plan::Pass
-            } else {
-                Plan::Translate
+            let same = situation.requester.same_wire(situation.worker);
+            let expected = match (situation.can.list, situation.observe) {
+                (false, _) => Plan::Log,
+                // Nothing is kept, so no id is the sidecar's.
+                (true, Observe::Off) if same => Plan::Pass,
+                (true, _) => Plan::Translate,
             };
             assert_eq!(decide(situation), expected, "{situation:?}");
         }

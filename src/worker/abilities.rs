@@ -17,10 +17,12 @@ pub enum Ability {
     Stream,
     /// Post webhooks.
     Push,
+    /// Answer ListTasks.
+    List,
 }
 
 impl Ability {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     /// For logs.
     #[must_use]
@@ -31,6 +33,7 @@ impl Ability {
             Ability::Get => "get",
             Ability::Stream => "stream",
             Ability::Push => "push",
+            Ability::List => "list",
         }
     }
 
@@ -41,6 +44,7 @@ impl Ability {
             Ability::Get => 2,
             Ability::Stream => 3,
             Ability::Push => 4,
+            Ability::List => 5,
         }
     }
 }
@@ -62,6 +66,8 @@ pub struct Abilities {
     pub subscribe: bool,
     /// A stream is the best way for every send.
     pub streams_first: bool,
+    /// ListTasks is answered.
+    pub list: bool,
 }
 
 /// What the wire has shown: 0 nothing yet, 1 it can, 2 it cannot.
@@ -108,6 +114,10 @@ impl Learned {
             push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
             subscribe: stream && of_kind.subscribe.unwrap_or(true),
             streams_first: stream && of_kind.streams_first,
+            list: can(
+                Ability::List,
+                known.dialect.supports(crate::a2a::Operation::ListTasks),
+            ),
         }
     }
 }
