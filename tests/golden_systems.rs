@@ -126,7 +126,9 @@ fn bytes(value: &Value) -> Vec<u8> {
 
 fn keeps_history_length(sample: &Sample) -> bool {
     !(sample.dialect.name().starts_with("fasta2a")
-        && sample.value["call"]["params"].get("historyLength").is_some())
+        && sample.value["call"]["params"]
+            .get("historyLength")
+            .is_some())
 }
 
 /// fasta2a has to be told what is the default elsewhere.
@@ -235,6 +237,7 @@ fn frames_survive_their_own_dialect_and_most_others() {
         let frames = dialect.encode_frames(&event, None, last);
         assert_eq!(frames[0].event, name, "{place}");
         assert_same(place, &frames[0].data, &data);
+        // With the last one comes its own end of a stream.
         let ends = frames.get(1).map(|frame| frame.event);
         let wanted = (last && !dialect.traits().enveloped_frames).then_some(Some("done"));
         assert_eq!(ends, wanted, "{place}");

@@ -143,11 +143,8 @@ impl Worker {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         rename_extensions(headers, known);
-        if !known.dialect.version.is_v0() {
-            headers.insert(
-                A2A_VERSION,
-                HeaderValue::from_static(known.dialect.version.number()),
-            );
+        if let Some(version) = known.dialect.traits().a2a_version {
+            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
         }
         self.client
             .request(call)

@@ -1,12 +1,14 @@
 //! What every form of JSON implements: the seam between the canonical model and what a version, or a system that took
 //! its own way from one, writes. The envelope around it is the binding's.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::shape;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::Fault;
-use crate::a2a::{Answer, Object, Operation, Request, StreamResponse, Task};
+use crate::a2a::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 /// One frame of an event stream, before its binding wraps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,8 +117,13 @@ pub(super) trait Codec: Sync {
     /// The error that a code, a text and details mean.
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
 
+    /// What an error says: its own words, but where clients of the form compare them.
+    fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
+        Cow::Borrowed(&error.message)
+    }
+
     /// `error.data`.
-    fn error_data(&self, error: &crate::a2a::A2aError) -> Option<Value> {
+    fn error_data(&self, error: &A2aError) -> Option<Value> {
         error.data.clone()
     }
 }

@@ -24,14 +24,17 @@ use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 mod checks;
 mod codec;
+mod fasta2a;
 pub mod http_json;
 pub mod jsonrpc;
+mod praisonai;
 mod shape;
 pub mod status;
 pub mod v0;
 mod v0_2;
 mod v0_3;
 mod v1_0;
+mod walk;
 
 #[cfg(test)]
 mod properties;
@@ -42,10 +45,16 @@ mod tests;
 /// a worker is spoken to in it: the last loses least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
+    /// PraisonAI's.
+    PraisonAi,
+    /// fasta2a 0.x's, which is that of pydantic-ai's `to_a2a`.
+    FastA2aV0,
     /// 0.2.x
     V0_2,
     /// 0.3.x
     V0_3,
+    /// fasta2a 2.x's.
+    FastA2a,
     /// 1.0.x
     V1_0,
 }
@@ -56,8 +65,9 @@ impl Version {
     pub fn number(self) -> &'static str {
         match self {
             Version::V0_2 => "0.2",
+            Version::PraisonAi | Version::FastA2aV0 => "0.3",
             Version::V0_3 => "0.3",
-            Version::V1_0 => "1.0",
+            Version::V1_0 | Version::FastA2a => "1.0",
         }
     }
 
@@ -76,7 +86,7 @@ impl Version {
     /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.
     #[must_use]
     pub fn is_v0(self) -> bool {
-        self != Version::V1_0
+        !matches!(self, Version::V1_0 | Version::FastA2a)
     }
 }
 
@@ -117,12 +127,15 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 5] = [
+const NAMES: [(Dialect, &str); 8] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
     (Dialect::jsonrpc(Version::V0_3), "v0.3/jsonrpc"),
     (Dialect::http_json(Version::V0_3), "v0.3/http"),
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
+    (Dialect::jsonrpc(Version::PraisonAi), "praisonai"),
+    (Dialect::jsonrpc(Version::FastA2a), "fasta2a"),
+    (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
 ];
 
 /// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
@@ -185,6 +198,9 @@ impl Dialect {
             (Version::V0_2, _) => &v0::V0(Version::V0_2),
             (Version::V0_3, _) => &v0::V0(Version::V0_3),
             (Version::V1_0, _) => &v1_0::V1_0,
+            (Version::PraisonAi, _) => &praisonai::PraisonAi,
+            (Version::FastA2a, _) => &fasta2a::FastA2a,
+            (Version::FastA2aV0, _) => &fasta2a::FastA2aV0,
         }
     }
 
@@ -234,8 +250,8 @@ impl Dialect {
     pub fn protocol_version(self) -> &'static str {
         match self.version {
             Version::V0_2 => v0_2::PROTOCOL_VERSION,
-            Version::V0_3 => v0_3::PROTOCOL_VERSION,
-            Version::V1_0 => Version::V1_0.number(),
+            Version::V0_3 | Version::PraisonAi | Version::FastA2aV0 => v0_3::PROTOCOL_VERSION,
+            Version::V1_0 | Version::FastA2a => Version::V1_0.number(),
         }
     }
 

@@ -139,10 +139,12 @@ impl Codec for PraisonAi {
                 };
                 Ok(super::config_request(operation, request))
             }
-            Operation::ListTaskPushNotificationConfigs => Ok(Request::ListPushConfigs(TaskRequest {
-                id: checks::take_id(&mut params, "taskId", "task_id")?,
-                extra: params,
-            })),
+            Operation::ListTaskPushNotificationConfigs => {
+                Ok(Request::ListPushConfigs(TaskRequest {
+                    id: checks::take_id(&mut params, "taskId", "task_id")?,
+                    extra: params,
+                }))
+            }
             _ => v1_0::decode_request(operation, params),
         }
     }
@@ -187,23 +189,16 @@ impl Codec for PraisonAi {
     }
 
     fn encode_event(&self, event: &StreamResponse, _: Option<&Task>, last: bool) -> Vec<Frame> {
-        let mut frames = match event {
+        match event {
             StreamResponse::Task(task) => of_task(task, last),
             StreamResponse::Message(message) => match Task::from_value(as_task(message)) {
                 Ok(task) => of_task(&task, last),
                 // It was made here, of what can be read.
                 Err(_) => Vec::new(),
             },
-            StreamResponse::StatusUpdate(update) => vec![status(update, last)],
+            StreamResponse::StatusUpdate(update) => status(update, last),
             StreamResponse::ArtifactUpdate(update) => vec![artifact(json(update))],
-        };
-        if last {
-            frames.push(Frame {
-                event: Some("done"),
-                data: json!({}),
-            });
         }
-        frames
     }
 
     fn decode_event(
@@ -376,18 +371,27 @@ fn of_task(task: &Task, last: bool) -> Vec<Frame> {
         status: task.status.clone(),
         ..TaskStatusUpdateEvent::default()
     };
-    frames.push(status(&update, last));
+    frames.extend(status(&update, last));
     frames
 }
 
-fn status(update: &TaskStatusUpdateEvent, last: bool) -> Frame {
+/// A status, and the end of the stream if it is its last.
+fn status(update: &TaskStatusUpdateEvent, last: bool) -> Vec<Frame> {
     let state = update.status.state;
+    let ends = state.is_terminal() || (last && state.is_interrupted());
     let mut data = lowered(Shape::StatusUpdate, json(update));
-    data["final"] = Value::Bool(state.is_terminal() || (last && state.is_interrupted()));
-    Frame {
+    data["final"] = Value::Bool(ends);
+    let mut frames = vec![Frame {
         event: Some("task.status"),
         data,
+    }];
+    if ends {
+        frames.push(Frame {
+            event: Some("done"),
+            data: json!({}),
+        });
     }
+    frames
 }
 
 fn artifact(update: Value) -> Frame {

@@ -20,7 +20,8 @@ pub(super) fn messages(shape: Shape, object: &mut Object, change: &mut dyn FnMut
     if shape == Shape::Message {
         return change(object);
     }
-    if let Some(Value::Object(message)) = status(object).and_then(|status| status.get_mut("message"))
+    if let Some(Value::Object(message)) =
+        status(object).and_then(|status| status.get_mut("message"))
     {
         change(message);
     }

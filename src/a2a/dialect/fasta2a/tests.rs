@@ -124,8 +124,14 @@ fn a_send_returns_at_once_unless_it_says_blocking() {
     for (configuration, immediately) in [
         (Value::Null, true),
         (json!({ "acceptedOutputModes": ["text/plain"] }), true),
-        (json!({ "acceptedOutputModes": [], "blocking": false }), true),
-        (json!({ "acceptedOutputModes": [], "blocking": true }), false),
+        (
+            json!({ "acceptedOutputModes": [], "blocking": false }),
+            true,
+        ),
+        (
+            json!({ "acceptedOutputModes": [], "blocking": true }),
+            false,
+        ),
     ] {
         let request = FastA2a
             .decode_request(Operation::SendMessage, send_params(configuration))

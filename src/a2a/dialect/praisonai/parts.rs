@@ -58,7 +58,10 @@ pub(super) fn up(part: &mut Object) {
         return;
     };
     // In 0.3 a part that says its kind is read as that kind alone.
-    if part.get("kind").is_some_and(|kind| kind == "text" || kind == "data") {
+    if part
+        .get("kind")
+        .is_some_and(|kind| kind == "text" || kind == "data")
+    {
         return;
     }
     let mut file = match part.shift_remove("file") {

@@ -53,7 +53,15 @@ proptest! {
     #[test]
     fn events_survive(event in event(), last in any::<bool>()) {
         let frames = PraisonAi.encode_event(&event, None, last);
-        prop_assert_eq!(last, frames.last().unwrap().event == Some("done"));
+        let done = frames.last().unwrap().event == Some("done");
+        let ends = match (&event, event.status()) {
+            (StreamResponse::Message(_), _) => true,
+            (_, Some(status)) => {
+                status.state.is_terminal() || (last && status.state.is_interrupted())
+            }
+            _ => false,
+        };
+        prop_assert_eq!(done, ends);
         let events: Vec<_> = frames
             .into_iter()
             .filter_map(|frame| {
@@ -142,7 +150,10 @@ fn states_are_spelled_as_its_clients_wait_for_them() {
 fn a_stream_says_final_at_the_end_and_where_it_waits_for_somebody() {
     assert_eq!(status_frame(TaskState::Working, false)["final"], false);
     assert_eq!(status_frame(TaskState::Working, true)["final"], false);
-    assert_eq!(status_frame(TaskState::InputRequired, false)["final"], false);
+    assert_eq!(
+        status_frame(TaskState::InputRequired, false)["final"],
+        false
+    );
     assert_eq!(status_frame(TaskState::InputRequired, true)["final"], true);
     assert_eq!(status_frame(TaskState::Completed, false)["final"], true);
 }
@@ -168,7 +179,10 @@ fn bytes_go_to_its_server_as_a_link_and_come_from_it_as_bytes() {
         panic!("{answer:?}")
     };
     let part = &task.artifacts[0].parts[0];
-    assert_eq!(part.content, crate::a2a::PartContent::Raw("aGk=".to_owned()));
+    assert_eq!(
+        part.content,
+        crate::a2a::PartContent::Raw("aGk=".to_owned())
+    );
     assert_eq!(part.filename.as_deref(), Some("a.png"));
 }
 
@@ -225,10 +239,7 @@ fn a_webhook_needs_a_task_and_an_address_but_no_id() {
             .to_string()
     };
     let create = Operation::CreateTaskPushNotificationConfig;
-    assert_eq!(
-        refused(create, json!({ "taskId": "t" })),
-        "url is required"
-    );
+    assert_eq!(refused(create, json!({ "taskId": "t" })), "url is required");
     assert_eq!(
         refused(create, json!({ "url": "http://x/" })),
         "taskId is required"
