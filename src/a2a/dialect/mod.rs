@@ -100,6 +100,17 @@ pub enum Binding {
 }
 
 impl Binding {
+    /// Every binding.
+    const ALL: [Binding; 2] = [Binding::JsonRpc, Binding::HttpJson];
+
+    /// Reads the name in a card, however it is written.
+    #[must_use]
+    pub fn from_card_name(name: &str) -> Option<Binding> {
+        Binding::ALL
+            .into_iter()
+            .find(|binding| binding.card_name().eq_ignore_ascii_case(name))
+    }
+
     /// The name in cards.
     #[must_use]
     pub fn card_name(self) -> &'static str {
@@ -171,6 +182,13 @@ impl Dialect {
             version,
             binding: Binding::HttpJson,
         }
+    }
+
+    /// This version over this binding, if there is such a thing.
+    #[must_use]
+    pub fn of(version: Version, binding: Binding) -> Option<Self> {
+        let wanted = Self { version, binding };
+        Dialect::ALL.contains(&wanted).then_some(wanted)
     }
 
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.
