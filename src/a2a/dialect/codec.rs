@@ -117,6 +117,17 @@ pub(super) trait Codec: Sync {
     /// The error that a code, a text and details mean.
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
 
+    /// The id of the task for which clients of the form register a webhook to find out whether any are taken; it need not
+    /// exist.
+    fn push_probe(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a task has one webhook at most, which nobody has to name.
+    fn one_webhook(&self) -> bool {
+        false
+    }
+
     /// What an error says: its own words, but where clients of the form compare them.
     fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
         Cow::Borrowed(&error.message)

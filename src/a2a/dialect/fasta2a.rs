@@ -39,6 +39,7 @@ use serde_json::{Value, json};
 
 use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::{self, Shape};
+use super::kindless::Params;
 use super::v0::{self, V0};
 use super::{Version, checks, jsonrpc, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;
@@ -56,6 +57,42 @@ pub(super) struct FastA2a;
 
 /// fasta2a 0.x.
 pub(super) struct FastA2aV0;
+
+/// What a call asks for, if it is of fasta2a's client or in its vocabulary. Calls that name but a task are not answered
+/// for here; only they come with a `null` for an id.
+pub(super) fn is_request(method: &str, params: &[u8]) -> Option<Operation> {
+    let operation = Operation::ALL
+        .into_iter()
+        .find(|operation| FastA2a.method(*operation) == method)?;
+    let shape = Params::of(params);
+    let is_theirs = match operation {
+        Operation::SendMessage | Operation::SendStreamingMessage => shape.has_kindless_message(),
+        // The same name has a nested form in 0.1.
+        Operation::CreateTaskPushNotificationConfig => shape.is_flat_config(),
+        Operation::GetTaskPushNotificationConfig
+        | Operation::ListTaskPushNotificationConfigs
+        | Operation::DeleteTaskPushNotificationConfig => shape.names_task_of_config(),
+        _ => false,
+    };
+    is_theirs.then_some(operation)
+}
+
+/// Whether a card is of fasta2a 0.x: 0.3 without what its SDKs always write, and nothing that it can do. (The cards of 2.x
+/// say 1.0, which its servers speak.)
+pub(super) fn is_card_of_v0(card: &Object) -> bool {
+    let has = |name| card.contains_key(name);
+    let off = |name| {
+        card.get("capabilities")
+            .is_some_and(|capabilities| capabilities.get(name) == Some(&Value::Bool(false)))
+    };
+    card.get("protocolVersion").and_then(Value::as_str) == Some("0.3.0")
+        && !has("supportedInterfaces")
+        && !has("preferredTransport")
+        && !has("additionalInterfaces")
+        && off("streaming")
+        && off("pushNotifications")
+        && off("stateTransitionHistory")
+}
 
 static TRAITS: Traits = Traits {
     whole_tasks: false,

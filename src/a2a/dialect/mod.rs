@@ -382,6 +382,18 @@ impl Dialect {
             .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
     }
 
+    /// See [`Codec::push_probe`].
+    #[must_use]
+    pub fn push_probe(self) -> Option<&'static str> {
+        self.codec().push_probe()
+    }
+
+    /// See [`Codec::one_webhook`].
+    #[must_use]
+    pub fn one_webhook(self) -> bool {
+        self.codec().one_webhook()
+    }
+
     /// The body of a webhook and its media type. 1.0 posts the event, 0.x the task as it is after the event (a
     /// message outside any task as it is).
     #[must_use]

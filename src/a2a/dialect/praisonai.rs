@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 
 use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::{self, Shape};
+use super::kindless::Params;
 use super::{checks, json, jsonrpc, v0, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
@@ -51,6 +52,54 @@ mod parts;
 
 /// PraisonAI's form.
 pub(super) struct PraisonAi;
+
+/// What a call asks for, if it is of PraisonAI's client. It posts to `/a2a` under the old names; a call that names but a
+/// task looks the same from a client of 0.3, and is not answered for here.
+pub(super) fn is_request(path: &str, method: &str, params: &[u8]) -> Option<Operation> {
+    if method == EXTENDED_CARD {
+        return Some(Operation::GetExtendedAgentCard);
+    }
+    if !path.trim_end_matches('/').ends_with(PATH) {
+        return None;
+    }
+    let operation = Operation::ALL
+        .into_iter()
+        .find(|operation| v0::method(*operation) == method)?;
+    let shape = Params::of(params);
+    let is_theirs = match operation {
+        Operation::SendMessage | Operation::SendStreamingMessage => shape.has_kindless_message(),
+        Operation::ListTasks => true,
+        // 0.3 puts the webhook into a member of its own, and calls the task `id` to read it.
+        Operation::CreateTaskPushNotificationConfig => shape.is_flat_config(),
+        Operation::GetTaskPushNotificationConfig
+        | Operation::ListTaskPushNotificationConfigs
+        | Operation::DeleteTaskPushNotificationConfig => shape.names_task_of_config(),
+        _ => false,
+    };
+    is_theirs.then_some(operation)
+}
+
+/// Whether a card is PraisonAI's: one `url` that ends in its path, no version, and a member of 1.0 among capabilities of
+/// 0.2.
+pub(super) fn is_card(card: &Object) -> bool {
+    let has = |name| card.contains_key(name);
+    let url = card.get("url").and_then(Value::as_str).unwrap_or_default();
+    let capability = |name| {
+        card.get("capabilities")
+            .is_some_and(|capabilities| capabilities.get(name).is_some())
+    };
+    url.trim_end_matches('/').ends_with(PATH)
+        && !has("protocolVersion")
+        && !has("supportedInterfaces")
+        && !has("preferredTransport")
+        && capability("extendedAgentCard")
+        && capability("stateTransitionHistory")
+}
+
+/// Where its clients post, below any prefix.
+const PATH: &str = "/a2a";
+/// Its method for the extended card.
+const EXTENDED_CARD: &str = "agent/getExtendedCard";
 
 static TRAITS: Traits = Traits {
     whole_tasks: false,
@@ -83,7 +132,7 @@ impl Codec for PraisonAi {
 
     fn method(&self, operation: Operation) -> &'static str {
         match operation {
-            Operation::GetExtendedAgentCard => "agent/getExtendedCard",
+            Operation::GetExtendedAgentCard => EXTENDED_CARD,
             _ => v0::method(operation),
         }
     }
@@ -224,6 +273,14 @@ impl Codec for PraisonAi {
             body["timestamp"] = time;
         }
         (body, super::JSON)
+    }
+
+    fn push_probe(&self) -> Option<&'static str> {
+        Some("test")
+    }
+
+    fn one_webhook(&self) -> bool {
+        true
     }
 
     fn error_code(&self, kind: ErrorKind) -> i64 {

@@ -34,7 +34,9 @@ impl Shared {
     ) -> Result<Response<Body>, Error> {
         let wait = long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
         let mut record = self.record(&asked, &get.id).await?;
+        let mut asked = asked.about(record.as_ref());
         if record.is_none() {
+            asked = asked.about_workers_own().await?;
             if wait.is_none() {
                 return self.forward(asked, Request::GetTask(get)).await;
             }
@@ -107,8 +109,10 @@ impl Shared {
         cancel: TaskRequest,
     ) -> Result<Response<Body>, Error> {
         let Some(record) = self.record(&asked, &cancel.id).await? else {
+            let asked = asked.about_workers_own().await?;
             return self.forward(asked, Request::CancelTask(cancel)).await;
         };
+        let asked = asked.about(Some(&record));
         if record.task.status.state.is_terminal() {
             // The first end holds, whatever the worker would say now (some turn a finished task into a canceled one).
             return Err(A2aError::new(
@@ -181,9 +185,14 @@ impl Shared {
         asked: Asked,
         subscribe: TaskRequest,
     ) -> Result<Response<Body>, Error> {
+        let mut asked = asked;
         let record = match self.record(&asked, &subscribe.id).await? {
-            Some(record) => record,
+            Some(record) => {
+                asked = asked.about(Some(&record));
+                record
+            }
             None => {
+                asked = asked.about_workers_own().await?;
                 if decide(&asked.situation(Want::Stream, false, false).await?) == Plan::Pass {
                     return self.pass_call(asked).await;
                 }
