@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version};
 
 mod security;
@@ -98,6 +99,12 @@ impl WorkerCard {
                 text(entry, "url"),
                 "",
             );
+        }
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
+            for interface in &mut interfaces {
+                interface.dialect = interface.dialect.and(dialect);
+            }
         }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities
@@ -222,6 +229,11 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
         // `parse` lets nothing else through; a card built by hand is its maker's.
         return card.raw.clone();
     };
+    // What only one system speaks is no news to its clients, and unknown to all others.
+    let mut plan = plan.clone();
+    plan.served
+        .retain(|served| !served.dialect.version.is_system());
+    let plan = &plan;
     let mut out = raw.clone();
     for name in ADDRESSES {
         out.remove(name);

@@ -84,7 +84,7 @@ impl A2aCall {
     /// Takes it for one of another dialect: of that in which the task was sent, or of the worker's, where the call itself
     /// could be of several.
     #[must_use]
-    pub fn as_of(self, other: Dialect) -> Self {
+    pub fn taken_for(self, other: Dialect) -> Self {
         let dialect = recognise::by_task(self.dialect, self.operation, other);
         Self {
             dialect,

@@ -207,7 +207,8 @@ fn the_same_bytes_mean_the_same_in_0_2_and_0_3_only() {
 fn lists_come_from_workers_whose_version_has_them() {
     every(|situation| {
         if situation.operation == Operation::ListTasks {
-            let expected = if situation.worker.version != Version::V1_0 {
+            let lists = [Version::V1_0, Version::PraisonAi];
+            let expected = if !lists.contains(&situation.worker.version) {
                 Plan::Unsupported
             } else if situation.requester.same_wire(situation.worker) {
                 Plan::Pass

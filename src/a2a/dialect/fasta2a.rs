@@ -38,8 +38,8 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::codec::{Codec, Frame, Presets, Traits};
-use super::shape::{self, Shape};
 use super::kindless::Params;
+use super::shape::{self, Shape};
 use super::v0::{self, V0};
 use super::{Version, checks, jsonrpc, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;

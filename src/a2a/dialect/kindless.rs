@@ -73,12 +73,30 @@ mod tests {
     #[test]
     fn a_message_of_0_3_or_1_0_is_told_from_one_without_kinds() {
         for (params, kindless) in [
-            (r#"{"message":{"messageId":"m","role":"user","parts":[{"text":"hi"}]}}"#, true),
-            (r#"{"message":{"parts":[{"data":{"kind":"text"}}]},"metadata":{"kind":1}}"#, true),
-            (r#"{"message":{"kind":"message","role":"user","parts":[{"kind":"text","text":"hi"}]}}"#, false),
-            (r#"{"message":{"role":"user","parts":[{"kind":"text","text":"hi"}]}}"#, false),
-            (r#"{"message":{"role":"user","parts":[{"type":"text","text":"hi"}]}}"#, false),
-            (r#"{"message":{"role":"ROLE_USER","parts":[{"text":"hi"}]}}"#, false),
+            (
+                r#"{"message":{"messageId":"m","role":"user","parts":[{"text":"hi"}]}}"#,
+                true,
+            ),
+            (
+                r#"{"message":{"parts":[{"data":{"kind":"text"}}]},"metadata":{"kind":1}}"#,
+                true,
+            ),
+            (
+                r#"{"message":{"kind":"message","role":"user","parts":[{"kind":"text","text":"hi"}]}}"#,
+                false,
+            ),
+            (
+                r#"{"message":{"role":"user","parts":[{"kind":"text","text":"hi"}]}}"#,
+                false,
+            ),
+            (
+                r#"{"message":{"role":"user","parts":[{"type":"text","text":"hi"}]}}"#,
+                false,
+            ),
+            (
+                r#"{"message":{"role":"ROLE_USER","parts":[{"text":"hi"}]}}"#,
+                false,
+            ),
             (r#"{"message":{"role":"user","parts":[]}}"#, false),
             (r#"{"message":{"role":"user","parts":"hi"}}"#, false),
             (r#"{"message":"hi"}"#, false),

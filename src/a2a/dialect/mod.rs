@@ -27,7 +27,9 @@ mod codec;
 mod fasta2a;
 pub mod http_json;
 pub mod jsonrpc;
+mod kindless;
 mod praisonai;
+pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
@@ -81,6 +83,15 @@ impl Version {
             ("1", "0") => Some(Version::V1_0),
             _ => None,
         }
+    }
+
+    /// Whether it is the way of one system, which its clients and servers alone speak: no card lists it.
+    #[must_use]
+    pub fn is_system(self) -> bool {
+        matches!(
+            self,
+            Version::PraisonAi | Version::FastA2a | Version::FastA2aV0
+        )
     }
 
     /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.
@@ -189,6 +200,14 @@ impl Dialect {
     pub fn of(version: Version, binding: Binding) -> Option<Self> {
         let wanted = Self { version, binding };
         Dialect::ALL.contains(&wanted).then_some(wanted)
+    }
+
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
     }
 
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.

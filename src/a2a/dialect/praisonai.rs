@@ -35,8 +35,8 @@
 use serde_json::{Value, json};
 
 use super::codec::{Codec, Frame, Presets, Traits};
-use super::shape::{self, Shape};
 use super::kindless::Params;
+use super::shape::{self, Shape};
 use super::{checks, json, jsonrpc, v0, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};

@@ -216,10 +216,10 @@ impl Asked {
         CallContext::of_request(&self.parts)
     }
 
-    /// The same call, known for what it is by the task that it names: see [`A2aCall::as_of`].
+    /// The same call, known for what it is by the task that it names: see [`A2aCall::taken_for`].
     fn about(self, record: Option<&TaskRecord>) -> Self {
         match record.and_then(|record| Dialect::from_name(&record.link.requester)) {
-            Some(sent) => self.as_of(sent),
+            Some(sent) => self.taken_for(sent),
             None => self,
         }
     }
@@ -227,10 +227,10 @@ impl Asked {
     /// The same of a task that only the worker has: who asks for it here is most likely of the worker's own kind.
     async fn about_workers_own(self) -> Result<Self, Error> {
         let dialect = self.known().await?.dialect;
-        Ok(self.as_of(dialect))
+        Ok(self.taken_for(dialect))
     }
 
-    fn as_of(self, other: Dialect) -> Self {
+    fn taken_for(self, other: Dialect) -> Self {
         let Facts {
             parts,
             route,
@@ -239,7 +239,7 @@ impl Asked {
             tenant,
         } = *self.0;
         Asked(Box::new(Facts {
-            call: call.as_of(other),
+            call: call.taken_for(other),
             parts,
             route,
             principal,

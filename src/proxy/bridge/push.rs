@@ -24,11 +24,8 @@ impl Shared {
             return self.pass_call(asked).await;
         }
         if kept.is_none() && self.offers_push(&asked)? && is_probe(&asked, &config.task_id) {
-            self.probes.keep(
-                asked.key(&config.task_id),
-                asked.principal,
-                config.clone(),
-            );
+            self.probes
+                .keep(asked.key(&config.task_id), asked.principal, config.clone());
             return Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response());
         }
         let order = self.push_order(&asked, config)?;
