@@ -8,6 +8,7 @@ use url::Url;
 use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version};
 
+mod complete;
 mod security;
 
 /// What a worker's card says, as far as a proxy needs it.
@@ -258,6 +259,7 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
         v0_addresses(&mut out, plan);
     }
     capabilities(&mut out, plan, v1, v0);
+    complete::card(&mut out, plan.for_version.is_none());
     security::translate(&mut out, v1, v0);
     if plan.for_version == Some(Version::V0_2) {
         security::without_mutual_tls(&mut out);

@@ -32,6 +32,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             stream: on(3),
                                             push: on(4),
                                             list: on(6),
+                                            subscribe: true,
                                         },
                                         reachable: on(5),
                                         kept,
@@ -57,6 +58,7 @@ fn able(modes: &[Mode]) -> Abilities {
         stream: modes.contains(&Mode::Stream),
         push: modes.contains(&Mode::Push),
         list: true,
+        subscribe: true,
     }
 }
 

@@ -130,6 +130,22 @@ pub(super) trait Codec: Sync {
         false
     }
 
+    /// A header in which receivers of the form look for a webhook's token, beside the protocol's own.
+    fn token_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its servers answer a cancel only when the job that it should end is over, and possibly as completed: then
+    /// nobody is to wait for their word.
+    fn cancels_late(&self) -> bool {
+        false
+    }
+
+    /// What it means that a server of the form answers a call with HTTP 500 and no JSON, where that is its way of refusing.
+    fn crash(&self, _operation: Operation) -> Option<ErrorKind> {
+        None
+    }
+
     /// What an error says: its own words, but where clients of the form compare them.
     fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
         Cow::Borrowed(&error.message)

@@ -10,7 +10,7 @@
 //! - A send never waits, whatever it asks for. A client that does not say `blocking` counts on that, so here an absent
 //!   one means `returnImmediately`.
 //! - Their queue has no room: a send behind other jobs is answered when those are done, a cancel when the job that it
-//!   should end is. Neither is for the form to mend.
+//!   should end is. The sidecar announces a task of its own then, and answers a cancel itself.
 //! - What they cannot validate they answer with HTTP 500 and no JSON: a `configuration` without `acceptedOutputModes`
 //!   for one. Here it always has them.
 //! - Reading with `historyLength` cuts the history in their store: no call to them has it.
@@ -237,6 +237,14 @@ impl Codec for FastA2a {
         jsonrpc::kind_by_reason(data).unwrap_or_else(|| jsonrpc::kind_of_code(code))
     }
 
+    fn cancels_late(&self) -> bool {
+        true
+    }
+
+    fn crash(&self, operation: Operation) -> Option<ErrorKind> {
+        Some(crash(operation, self.traits()))
+    }
+
     fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
         error_text(error)
     }
@@ -295,6 +303,14 @@ impl Codec for FastA2aV0 {
         V0(Version::V0_3).error_kind(code, message, data)
     }
 
+    fn cancels_late(&self) -> bool {
+        true
+    }
+
+    fn crash(&self, operation: Operation) -> Option<ErrorKind> {
+        Some(crash(operation, self.traits()))
+    }
+
     fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
         error_text(error)
     }
@@ -307,6 +323,21 @@ fn error_text(error: &A2aError) -> Cow<'_, str> {
         ErrorKind::TaskNotCancelable => "Task not cancelable".into(),
         ErrorKind::PushNotificationNotSupported => "Push notification not supported".into(),
         _ => error.message.as_str().into(),
+    }
+}
+
+/// They answer so to what they cannot validate: a method that they do not have, or parameters.
+fn crash(operation: Operation, traits: &Traits) -> ErrorKind {
+    match operation {
+        Operation::SendMessage | Operation::GetTask | Operation::CancelTask => {
+            ErrorKind::InvalidParams
+        }
+        Operation::SendStreamingMessage | Operation::SubscribeToTask
+            if traits.worker.stream == Some(true) =>
+        {
+            ErrorKind::InvalidParams
+        }
+        _ => ErrorKind::MethodNotFound,
     }
 }
 

@@ -413,6 +413,24 @@ impl Dialect {
         self.codec().one_webhook()
     }
 
+    /// See [`Codec::token_header`].
+    #[must_use]
+    pub fn token_header(self) -> Option<&'static str> {
+        self.codec().token_header()
+    }
+
+    /// See [`Codec::cancels_late`].
+    #[must_use]
+    pub fn cancels_late(self) -> bool {
+        self.codec().cancels_late()
+    }
+
+    /// See [`Codec::crash`].
+    #[must_use]
+    pub fn crash(self, operation: Operation) -> Option<ErrorKind> {
+        self.codec().crash(operation)
+    }
+
     /// The body of a webhook and its media type. 1.0 posts the event, 0.x the task as it is after the event (a
     /// message outside any task as it is).
     #[must_use]

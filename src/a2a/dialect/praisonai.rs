@@ -12,7 +12,7 @@
 //!   hold up its whole server, and the task that it makes is never stored: see the presets.
 //! - Push configs are flat, one per task, and not offered by the library itself but by what its users build on it.
 //! - `tasks/list` answers a bare array.
-//! - Webhooks: `{taskId, status, timestamp}`, to which the rest of the task is added.
+//! - Webhooks: `{taskId, status, timestamp}`, to which the rest of the task is added; the token in `X-Webhook-Token`.
 //!
 //! # What the other side has no place for
 //!
@@ -282,6 +282,10 @@ impl Codec for PraisonAi {
 
     fn one_webhook(&self) -> bool {
         true
+    }
+
+    fn token_header(&self) -> Option<&'static str> {
+        Some("x-webhook-token")
     }
 
     fn error_code(&self, kind: ErrorKind) -> i64 {

@@ -142,8 +142,15 @@ impl Shared {
         let worker = Arc::clone(&asked.upstream().worker);
         let context = asked.context();
         let timeout = asked.upstream().policy.call_timeout;
+        let late = worker
+            .known_now()
+            .is_some_and(|known| known.dialect.cancels_late());
         // By itself: the worker is told even if the requester goes away, or the answer takes long.
         let telling = tokio::spawn(async move { worker.call(&request, &context, timeout).await });
+        if late {
+            self.latch_canceled(&record).await?;
+            return self.canceled(&asked, &record).await;
+        }
         match tokio::time::timeout(CANCEL_PATIENCE, telling).await {
             Ok(Ok(Ok(Reply { value, .. }))) => {
                 if let Answer::Task(mut task) = value {
