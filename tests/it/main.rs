@@ -15,4 +15,5 @@ mod scene;
 mod shutdown;
 mod smoke;
 mod support;
+mod systems;
 mod webhooks;

@@ -12,6 +12,7 @@ pub mod http;
 pub mod protocol;
 pub mod proxy;
 pub mod receiver;
+pub mod systems;
 pub mod worker;
 
 use std::future::Future;

@@ -108,7 +108,11 @@ impl System {
     /// Every method that was called, in order.
     pub fn methods(&self) -> Vec<String> {
         let inner = self.shared.lock();
-        inner.calls.iter().map(|(method, _)| method.clone()).collect()
+        inner
+            .calls
+            .iter()
+            .map(|(method, _)| method.clone())
+            .collect()
     }
 
     /// The parameters of every call of a method.
@@ -127,11 +131,18 @@ impl System {
     pub async fn wait_calls(&self, methods: &[&str], count: usize) {
         let look = || {
             let called = self.methods();
-            let called = called.iter().filter(|name| methods.contains(&name.as_str()));
+            let called = called
+                .iter()
+                .filter(|name| methods.contains(&name.as_str()));
             (called.count() >= count).then_some(())
         };
         let seen = || format!("{:?}", self.methods());
-        within(&format!("{count} of {methods:?}"), seen, self.shared.changes.until(look)).await;
+        within(
+            &format!("{count} of {methods:?}"),
+            seen,
+            self.shared.changes.until(look),
+        )
+        .await;
     }
 }
 
@@ -174,8 +185,7 @@ impl Shared {
 
     fn card(&self) -> Value {
         let base = self.lock().base.clone();
-        let interface =
-            |url: String| json!({ "protocolBinding": "JSONRPC", "url": url, "protocolVersion": "1.0" });
+        let interface = |url: String| json!({ "protocolBinding": "JSONRPC", "url": url, "protocolVersion": "1.0" });
         match self.kind {
             Kind::PraisonAi => json!({
                 "name": "Research Agent", "url": format!("{base}/a2a"), "version": "1.0.0", "description": "Researcher",
@@ -418,7 +428,11 @@ impl Shared {
                 let over = self.task(n).over;
                 match method {
                     "SubscribeToTask" if over => {
-                        return error(&id, -32004, "Cannot subscribe to a task in a terminal state");
+                        return error(
+                            &id,
+                            -32004,
+                            "Cannot subscribe to a task in a terminal state",
+                        );
                     }
                     "SubscribeToTask" => return self.stream(id, Some(n), params, true),
                     "CancelTask" if over => return error(&id, -32002, "Task is not cancelable"),
@@ -477,7 +491,9 @@ fn result(id: &Value, result: Value) -> Answer {
 }
 
 fn error(id: &Value, code: i64, message: &str) -> Answer {
-    json_answer(&json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
+    json_answer(
+        &json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }),
+    )
 }
 
 fn json_answer(value: &Value) -> Answer {
