@@ -2,7 +2,6 @@
 //! shapes and habits, after transcripts of the real ones. Every job ends when the test lets it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, Request, Response};
