@@ -54,7 +54,8 @@ impl Client {
 
     /// A call and its whole answer, which has the id of the call and no HTTP error.
     async fn call(self, sidecar: &Sidecar, method: &str, params: Value) -> Value {
-        let answer = self.open(sidecar, method, params).await.whole().await;
+        let exchange = async { self.open(sidecar, method, params).await.whole().await };
+        let answer = within(method, String::new, exchange).await;
         assert!(
             answer.status.is_success(),
             "{method}: {} {}",

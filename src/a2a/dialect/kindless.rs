@@ -41,7 +41,6 @@ impl Params {
     pub(super) fn has_kindless_message(&self) -> bool {
         self.message.as_ref().is_some_and(|message| {
             message.kind.is_none()
-                && !message.parts.is_empty()
                 && message
                     .parts
                     .iter()
@@ -97,7 +96,7 @@ mod tests {
                 r#"{"message":{"role":"ROLE_USER","parts":[{"text":"hi"}]}}"#,
                 false,
             ),
-            (r#"{"message":{"role":"user","parts":[]}}"#, false),
+            (r#"{"message":{"role":"user","parts":[]}}"#, true),
             (r#"{"message":{"role":"user","parts":"hi"}}"#, false),
             (r#"{"message":"hi"}"#, false),
             ("[]", false),
