@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::dialect::recognise;
-use super::{Binding, Dialect, Object, Version};
+use super::{Binding, Dialect, Object, Version, callback};
 
 mod security;
 
@@ -215,6 +215,8 @@ pub struct CardPlan {
     pub streaming: bool,
     /// Whether a requester can register webhooks.
     pub push: bool,
+    /// Whether a requester can be called back.
+    pub callback: bool,
     /// Whether there is an extended card.
     pub extended: bool,
     /// Exactly this version's card; `None` for one that clients of every version can read. (The old path
@@ -332,12 +334,33 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
         capabilities.insert("streaming".to_owned(), Value::Bool(plan.streaming));
         capabilities.insert("pushNotifications".to_owned(), Value::Bool(plan.push));
         set(capabilities, "extendedAgentCard", v1, plan.extended);
+        extensions(capabilities, plan.callback);
         if !v0 {
             // 1.0 has dropped it, and its strict readers refuse the card for it.
             capabilities.remove("stateTransitionHistory");
         }
     }
     set(out, "supportsAuthenticatedExtendedCard", v0, plan.extended);
+}
+
+/// The sidecar's own extension beside the worker's. A worker's of the same name (there may be another sidecar behind this
+/// one) is not what requesters get.
+fn extensions(capabilities: &mut Object, callback: bool) {
+    let mut all = match capabilities.remove("extensions") {
+        Some(Value::Array(all)) => all,
+        _ => Vec::new(),
+    };
+    all.retain(|extension| text(extension, "uri") != callback::EXTENSION);
+    if callback {
+        all.push(json!({
+            "uri": callback::EXTENSION,
+            "description": callback::EXTENSION_DESCRIPTION,
+            "required": false,
+        }));
+    }
+    if !all.is_empty() {
+        capabilities.insert("extensions".to_owned(), Value::Array(all));
+    }
 }
 
 /// A flag of one family of versions only: not there in the other's cards, and left out where it is off and the

@@ -12,7 +12,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
         for want in WANTS {
             for requester in Dialect::ALL {
                 for worker in Dialect::ALL {
-                    for bits in 0..64u8 {
+                    for bits in 0..128u8 {
                         for observe in [Observe::Auto, Observe::Off] {
                             for delivery in [Delivery::Own, Delivery::Native] {
                                 for (inline_push, kept) in
@@ -31,6 +31,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             get: on(2),
                                             stream: on(3),
                                             push: on(4),
+                                            callback: on(6),
                                         },
                                         reachable: on(5),
                                         kept,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::open::{OpenError, OwnWebhook, PushOrder, Turn, Want, announced};
-use super::{Early, Mode, Sources, seal_context, webhook};
+use super::{Early, Mode, Sources, callback, seal_context, webhook};
 use crate::a2a::{Role, StreamResponse, Task, TaskState, TaskStatus};
 use crate::hub;
 use crate::store::{PushRegistration, StoreError, TaskRecord, WorkerLink};
@@ -129,11 +129,18 @@ impl Sources {
         )
     }
 
-    pub(super) fn own_webhook(&self, turn: &Turn) -> Option<OwnWebhook> {
-        if turn
-            .existing
-            .as_ref()
-            .is_some_and(|record| record.link.push_token_hash.is_some())
+    /// An address of the sidecar's own for one task, for a worker that tells of it by this way.
+    pub(super) fn own_webhook(&self, turn: &Turn, way: Mode) -> Option<OwnWebhook> {
+        let path = match way {
+            // Every message brings its own: the one before is known by its digest alone.
+            Mode::Callback => callback::PATH,
+            _ => webhook::PATH,
+        };
+        if way != Mode::Callback
+            && turn
+                .existing
+                .as_ref()
+                .is_some_and(|record| record.link.push_token_hash.is_some())
         {
             // The worker keeps its config with the task: the one of the first turn still holds.
             return None;
@@ -154,7 +161,7 @@ impl Sources {
             },
         );
         Some(OwnWebhook {
-            url: format!("{}{}{token}", push.base_url, webhook::PATH),
+            url: format!("{}{path}{token}", push.base_url),
             token_hash,
         })
     }

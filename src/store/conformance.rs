@@ -19,8 +19,8 @@ pub use push::*;
 use std::sync::Arc;
 
 use super::{
-    Append, DeliveryState, LogEntry, Millis, Principal, PushRegistration, Sealed, Store,
-    StoreError, TaskRecord, WorkerLink,
+    Append, DeliveryState, LogEntry, Millis, Principal, PushRegistration, RegistrationKind, Sealed,
+    Store, StoreError, TaskRecord, WorkerLink,
 };
 use crate::a2a::{
     Artifact, Part, PartContent, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
@@ -128,6 +128,7 @@ fn chunk(id: &str, text: &str) -> StreamResponse {
 
 fn config(key: &TaskKey, id: &str, created_at: Millis) -> PushRegistration {
     PushRegistration {
+        kind: RegistrationKind::Webhook,
         key: key.clone(),
         id: id.to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),

@@ -58,6 +58,8 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
+    /// Calls to an address that comes with the send, when it is done: whether this one does, only time tells.
+    pub callback: bool,
 }
 
 /// What the wire has shown: 0 nothing yet, 1 it can, 2 it cannot.
@@ -101,6 +103,7 @@ impl Learned {
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
             stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
             push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
+            callback: of_kind.callback.unwrap_or(false),
         }
     }
 }

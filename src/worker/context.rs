@@ -10,6 +10,12 @@ pub struct CallContext {
     headers: HeaderMap,
 }
 
+/// The headers that name active extensions, in 1.0 and before.
+const EXTENSIONS: [HeaderName; 2] = [
+    HeaderName::from_static("a2a-extensions"),
+    HeaderName::from_static("x-a2a-extensions"),
+];
+
 impl std::fmt::Debug for CallContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.headers.keys()).finish()
@@ -82,6 +88,31 @@ impl CallContext {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         Self { headers }
+    }
+
+    /// The same without an extension that is the sidecar's own: the worker is not asked for it.
+    #[must_use]
+    pub fn without_extension(mut self, uri: &str) -> Self {
+        for name in EXTENSIONS {
+            let others: Vec<_> = self
+                .headers
+                .get_all(&name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .map(str::trim)
+                .filter(|other| !other.is_empty() && *other != uri)
+                .collect();
+            match HeaderValue::from_str(&others.join(", ")) {
+                Ok(value) if !others.is_empty() => {
+                    self.headers.insert(name, value);
+                }
+                _ => {
+                    self.headers.remove(name);
+                }
+            }
+        }
+        self
     }
 
     /// The headers.

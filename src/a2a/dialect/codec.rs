@@ -61,6 +61,8 @@ pub struct Presets {
     pub stream: Option<bool>,
     /// Whether webhooks are posted.
     pub push: Option<bool>,
+    /// Whether an address to call back (see [`crate::a2a::callback`]) may come with a send.
+    pub callback: Option<bool>,
 }
 
 /// A form of JSON. All of it is pure.

@@ -66,6 +66,7 @@ static TRAITS: Traits = Traits {
         get: None,
         stream: None,
         push: None,
+        callback: None,
     },
 };
 

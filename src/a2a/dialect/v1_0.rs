@@ -34,6 +34,7 @@ static TRAITS: Traits = Traits {
         get: None,
         stream: None,
         push: None,
+        callback: None,
     },
 };
 

@@ -10,8 +10,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
 use super::Asked;
-use crate::a2a::Task;
 use crate::a2a::request::Answer;
+use crate::a2a::{Dialect, Task};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::sink::render::{EventId, Rendered};
@@ -66,6 +66,22 @@ pub(super) fn add_extensions(
             EXTENSIONS
         };
         headers.insert(name, extensions);
+    }
+}
+
+/// Names one more active extension, beside those of the worker.
+pub(super) fn name_extension(headers: &mut HeaderMap, dialect: Dialect, uri: &'static str) {
+    let name = if dialect.version.is_v0() {
+        EXTENSIONS_V0
+    } else {
+        EXTENSIONS
+    };
+    let value = match headers.get(&name).and_then(|value| value.to_str().ok()) {
+        Some(others) => HeaderValue::from_str(&format!("{others}, {uri}")),
+        None => Ok(HeaderValue::from_static(uri)),
+    };
+    if let Ok(value) = value {
+        headers.insert(name, value);
     }
 }
 

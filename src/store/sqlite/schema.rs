@@ -10,7 +10,10 @@ use super::{OpenError, SqliteOptions, Sync};
 use crate::store::StoreError;
 
 /// The schema's steps. Never change one that was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_callbacks.sql"),
+];
 
 /// Marks the file as ours ("A2As"), so that a path mistyped in the config never spoils another program's database.
 const APPLICATION_ID: i64 = 0x4132_4173;
