@@ -3,6 +3,7 @@
 
 mod callback;
 mod card;
+mod list;
 mod pass;
 mod push;
 mod respond;
