@@ -145,6 +145,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
             Mode::Blocking => add(Mode::Blocking, can.send && waits),
         }
     }
+    add(Mode::Stream, can.streams_first);
     if situation.prefer.is_empty() {
         // A worker that calls back does its work only where it is told whom to call; one that does not is polled beside
         // it, or answers when it is done.

@@ -8,6 +8,7 @@ use http_body::Frame as BodyFrame;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::a2a::dialect::paths::{self, Form};
 use crate::a2a::dialect::{Frame, http_json, jsonrpc, status};
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
@@ -53,6 +54,14 @@ pub struct Renderer {
     dialect: Dialect,
     id: Option<Box<RawValue>>,
     plain_json: bool,
+    path: Option<Box<OfPath>>,
+}
+
+/// What a call to a path of an operation has of its own.
+#[derive(Clone, Debug)]
+struct OfPath {
+    form: Form,
+    task: Option<String>,
 }
 
 impl Renderer {
@@ -63,6 +72,7 @@ impl Renderer {
             dialect,
             id,
             plain_json: true,
+            path: None,
         }
     }
 
@@ -74,7 +84,30 @@ impl Renderer {
             dialect,
             id: None,
             plain_json,
+            path: None,
         }
+    }
+
+    /// For a call to the path of an operation. `task`: the id of the task that it is about, as far as it names one.
+    #[must_use]
+    pub fn path(dialect: Dialect, form: Form, task: Option<String>) -> Self {
+        Self {
+            dialect,
+            id: match &form {
+                Form::Envelope(id) => id.clone(),
+                Form::Bare => None,
+            },
+            plain_json: true,
+            path: Some(Box::new(OfPath { form, task })),
+        }
+    }
+
+    /// Whether the call had nothing around its parameters, so that the answer has nothing around its result.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.path
+            .as_ref()
+            .is_some_and(|path| matches!(path.form, Form::Bare))
     }
 
     /// The dialect.
@@ -99,13 +132,13 @@ impl Renderer {
     /// says nothing. Over HTTP+JSON it is the answer.
     #[must_use]
     pub fn status_is_free(&self) -> bool {
-        self.dialect.binding == Binding::JsonRpc
+        matches!(self.dialect.binding, Binding::JsonRpc | Binding::Paths)
     }
 
     fn media_type(&self) -> &'static str {
         match self.dialect.binding {
             Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
-            Binding::HttpJson | Binding::JsonRpc => JSON,
+            Binding::HttpJson | Binding::JsonRpc | Binding::Paths => JSON,
         }
     }
 
@@ -114,7 +147,10 @@ impl Renderer {
     pub fn answer(&self, operation: Operation, answer: &Answer) -> Rendered {
         let result = self.dialect.encode_answer(operation, answer);
         let body = match self.dialect.binding {
-            Binding::JsonRpc => jsonrpc::encode_result(self.id.as_deref(), &result),
+            Binding::Paths if self.is_bare() => bytes(&result),
+            Binding::JsonRpc | Binding::Paths => {
+                jsonrpc::encode_result(self.id.as_deref(), &result)
+            }
             // An empty message is an empty object (§11.3).
             Binding::HttpJson if result.is_null() => Bytes::from_static(b"{}"),
             Binding::HttpJson => bytes(&result),
@@ -130,10 +166,10 @@ impl Renderer {
     #[must_use]
     pub fn error(&self, error: &A2aError, status: Option<StatusCode>) -> Rendered {
         let (of_kind, body) = match self.dialect.binding {
-            Binding::JsonRpc if self.dialect.traits().errors_as_status => {
+            Binding::JsonRpc | Binding::Paths if self.dialect.traits().errors_as_status => {
                 (status::of(error.kind).0, self.rpc_error(error))
             }
-            Binding::JsonRpc => (StatusCode::OK, self.rpc_error(error)),
+            Binding::JsonRpc | Binding::Paths => (StatusCode::OK, self.rpc_error(error)),
             Binding::HttpJson => {
                 let (status, body) = http_json::encode_error(self.dialect, error);
                 (status, bytes(&body))
@@ -143,6 +179,15 @@ impl Renderer {
             status: status.unwrap_or(of_kind),
             media_type: self.media_type(),
             body,
+        }
+    }
+
+    /// The body of an answer that turns out to be an error after its head has gone out.
+    #[must_use]
+    pub fn late_error(&self, error: &A2aError) -> Bytes {
+        match &self.path {
+            Some(path) => paths::encode_late_error(&path.form, path.task.as_deref(), error),
+            None => self.error(error, None).body,
         }
     }
 
@@ -157,7 +202,10 @@ impl Renderer {
     }
 
     fn rpc_error(&self, error: &A2aError) -> Bytes {
-        jsonrpc::encode_error(self.dialect, self.id.as_deref(), error)
+        match &self.path {
+            Some(path) => paths::encode_error(&path.form, error),
+            None => jsonrpc::encode_error(self.dialect, self.id.as_deref(), error),
+        }
     }
 
     /// What a stream is.
@@ -234,6 +282,7 @@ impl Renderer {
     fn error_frame(&self, error: &A2aError) -> Bytes {
         let (event, body) = match self.dialect.binding {
             Binding::JsonRpc => (None, self.rpc_error(error)),
+            Binding::Paths => (Some("error"), paths::encode_error(&Form::Bare, error)),
             Binding::HttpJson => (
                 Some("error"),
                 bytes(&http_json::encode_error(self.dialect, error).1),

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 
 use super::{
     Append, Delivery, DeliveryId, DeliveryKind, DeliveryState, ListCursor, ListFilter, ListPage,
-    LogEntry, Millis, Nanos, Principal, PushRegistration, RegistrationKind, StoreError, TaskFilter, TaskLog,
-    TaskRecord, list,
+    LogEntry, Millis, Nanos, Principal, PushRegistration, RegistrationKind, StoreError, TaskFilter,
+    TaskLog, TaskRecord, list,
 };
 use crate::a2a::StreamResponse;
 use crate::task::{Seq, TaskKey};
@@ -516,6 +516,16 @@ impl TaskLog for MemoryStore {
         let gone = entry.events.partition_point(|kept| kept.seq < first);
         entry.events.drain(..gone);
         entry.record.first_seq = first;
+        Ok(())
+    }
+
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        let entry = inner.tasks.get(key).ok_or(StoreError::NotFound)?;
+        if entry.ended_at.is_none() || !entry.pending.values().all(BTreeSet::is_empty) {
+            return Err(StoreError::Conflict);
+        }
+        inner.remove(key);
         Ok(())
     }
 

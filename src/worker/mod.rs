@@ -27,8 +27,8 @@ pub use context::{CallContext, is_hop_by_hop};
 pub use error::CallError;
 pub use stream::{EventStream, WorkerEvent};
 
-use crate::a2a::Dialect;
 use crate::a2a::card::WorkerCard;
+use crate::a2a::{Binding, Dialect};
 use crate::net::client::WorkerClient;
 use crate::wire::Body;
 use crate::wire::collect::collect;
@@ -233,11 +233,11 @@ impl Worker {
         let mut last = CallError::NoCard("it was not asked".to_owned());
         for path in ["/.well-known/agent-card.json", "/.well-known/agent.json"] {
             match self.get_card(path, &self.target.headers).await {
-                Ok(bytes) => {
-                    let card = WorkerCard::parse(&bytes, &self.target.base)
-                        .map_err(|error| CallError::NoCard(format!("{path}: {error}")))?;
-                    return self.choose(card);
-                }
+                Ok(bytes) => match WorkerCard::parse(&bytes, &self.target.base) {
+                    Ok(card) => return self.choose(card),
+                    // Some answer every path with a page of their own.
+                    Err(error) => last = CallError::NoCard(format!("{path}: {error}")),
+                },
                 // A worker that is down is down for both paths.
                 Err(error) if error.is_unreachable() => return Err(error),
                 Err(error) => last = error,
@@ -326,6 +326,8 @@ impl Worker {
             ));
         };
         let endpoint = address
+            // Its clients only know the address that they were given, so that what such a card says was never tried.
+            .filter(|_| dialect.binding != Binding::Paths)
             .map_or_else(
                 || as_uri(&self.target.base),
                 |address| as_uri(&reachable(&self.target.base, &Url::parse(&address).ok()?)),

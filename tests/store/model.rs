@@ -6,8 +6,8 @@ use std::sync::Arc;
 use a2a_sidecar::a2a::{StreamResponse, Task};
 use a2a_sidecar::store::{
     Append, AttemptOutcome, Deliveries, DeliveryId, ListFilter, MemoryStore, Millis, Principal,
-    PushRegistration, RegistrationKind, Sealed, SqliteOptions, SqliteStore, Store, StoreError, TaskFilter,
-    TaskRecord, WorkerLink,
+    PushRegistration, RegistrationKind, Sealed, SqliteOptions, SqliteStore, Store, StoreError,
+    TaskFilter, TaskRecord, WorkerLink,
 };
 use a2a_sidecar::task::Seq;
 use a2a_sidecar::task::fold::fold;

@@ -62,13 +62,8 @@ static TRAITS: Traits = Traits {
     stream_errors_as_frames: true,
     a2a_version: None,
     tenants: false,
-    worker: Presets {
-        return_immediately: None,
-        get: None,
-        stream: None,
-        push: None,
-        callback: None,
-    },
+    resubmits: false,
+    worker: Presets::UNKNOWN,
 };
 
 impl Codec for V0 {

@@ -144,6 +144,7 @@ impl Shared {
             served: route
                 .serve
                 .iter()
+                .filter(|dialect| dialect.is_listed())
                 .map(|dialect| Served {
                     dialect: *dialect,
                     url: url.clone(),
