@@ -99,7 +99,11 @@ fn call() -> impl Strategy<Value = Call> {
 
 fn push(task: &str, config: &str, now: Millis) -> PushRegistration {
     PushRegistration {
-        kind: RegistrationKind::Webhook,
+        kind: if config == "q" {
+            RegistrationKind::Callback
+        } else {
+            RegistrationKind::Webhook
+        },
         key: key(task),
         id: config.to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),
