@@ -442,6 +442,13 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
     {
         object = result;
     }
+    // What only 0.1 calls so.
+    let is_v0_1 = object.contains_key("sessionId")
+        || (object.contains_key("id")
+            && (object.contains_key("final") || object.contains_key("artifact")));
+    if is_v0_1 && !object.contains_key("kind") {
+        return v0_1::decode_webhook(object).map_err(|fault| invalid_params(&fault));
+    }
     shape::open(object)
         .and_then(|(shape, object, form)| match form {
             Form::Wrapped => v1_0::read(shape, object, form),

@@ -102,10 +102,22 @@ pub fn encode_call(id: u64, request: &Request) -> (String, bytes::Bytes) {
 /// An error in the form of the call that it answers.
 #[must_use]
 pub fn encode_error(form: &Form, error: &A2aError) -> bytes::Bytes {
+    let error = &with_words(error);
     match form {
         Form::Envelope(id) => jsonrpc::encode_error(Dialect::PYTHON_A2A, id.as_deref(), error),
         Form::Bare => json!({ "error": error.message }).to_string().into(),
     }
+}
+
+/// The words by which the library tells what its one code means.
+fn with_words(error: &A2aError) -> A2aError {
+    let mut error = error.clone();
+    if error.kind == ErrorKind::TaskNotFound
+        && python_a2a::error_kind(-32000, &error.message) != ErrorKind::TaskNotFound
+    {
+        error.message = format!("Task not found: {}", error.message);
+    }
+    error
 }
 
 /// An error that comes when the answer has begun already. In an answer that is no HTTP error the library's client takes
@@ -184,6 +196,15 @@ mod tests {
             encode_error(&Form::Bare, &error),
             r#"{"error":"Task not found: t"}"#
         );
+    }
+
+    #[test]
+    fn a_task_that_is_not_there_is_known_by_the_words() {
+        let error = A2aError::new(ErrorKind::TaskNotFound, "no such thing");
+        for form in [Form::Bare, Form::Envelope(None)] {
+            let read = decode_error(Operation::GetTask, &encode_error(&form, &error)).unwrap();
+            assert_eq!(read.kind, ErrorKind::TaskNotFound);
+        }
     }
 
     #[test]

@@ -159,21 +159,6 @@ pub(super) fn operation(method: &str) -> Option<Operation> {
     .find(|operation| self::method(*operation) == method)
 }
 
-/// Whether a card is that of a 0.1 agent: it has `authentication` or says nothing of security, and names no version.
-pub(super) fn is_card(card: &Object) -> bool {
-    let later = [
-        "protocolVersion",
-        "securitySchemes",
-        "security",
-        "supportedInterfaces",
-        "preferredTransport",
-        "additionalInterfaces",
-        "supportsAuthenticatedExtendedCard",
-    ];
-    card.get("authentication").is_some_and(Value::is_object)
-        && !later.iter().any(|name| card.contains_key(*name))
-}
-
 /// The parameters of a call.
 pub(super) fn encode_request(request: &Request) -> Value {
     match request {

@@ -277,21 +277,6 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn cards_are_known_by_their_authentication() {
-    assert!(is_card(&object(
-        json!({ "url": "http://x/", "authentication": { "schemes": ["none"] } })
-    )));
-    for card in [
-        json!({ "url": "http://x/" }),
-        json!({ "authentication": { "schemes": [] }, "protocolVersion": "0.3.0" }),
-        json!({ "authentication": { "schemes": [] }, "securitySchemes": {} }),
-        json!({ "authentication": null }),
-    ] {
-        assert!(!is_card(&object(card)));
-    }
-}
-
-#[test]
 fn numbers_that_later_versions_use_for_others_are_not_taken_for_theirs() {
     assert_eq!(error_kind(-32006), ErrorKind::UnsupportedOperation);
     assert_eq!(error_kind(-32007), ErrorKind::Internal);
