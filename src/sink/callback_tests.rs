@@ -210,7 +210,7 @@ fn what_was_said_at_the_end_counts_where_it_is_all_there_is_or_the_task_failed()
     assert_eq!(words(&task(TaskState::Failed, &["one"])), ["said", "one"]);
     let mut silent = task(TaskState::Canceled, &[]);
     silent.status.message = None;
-    assert_eq!(words(&silent), ["Task t has ended: canceled."]);
+    assert_eq!(words(&silent), ["Task t has ended: TASK_STATE_CANCELED."]);
 }
 
 #[test]
