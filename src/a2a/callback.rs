@@ -33,7 +33,7 @@ use super::fields::{self, Fault, Model as _};
 use super::{AuthenticationInfo, Binding, Dialect, Object, Version};
 
 /// The URI of the callback extension.
-pub const EXTENSION: &str = "https://a2a-sidecar.dev/extensions/callback/v1";
+pub const EXTENSION: &str = "urn:a2a-sidecar:callback:v1";
 
 /// What the extension is, for agent cards.
 pub const EXTENSION_DESCRIPTION: &str = "Sends a task's outcome to the requester's own A2A agent when the task is over: \

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::dialect::recognise;
-use super::{Binding, Dialect, Object, Version, callback};
+use super::{Binding, Dialect, Object, Version, callback, extension};
 
 mod security;
 
@@ -219,6 +219,8 @@ pub struct CardPlan {
     pub callback: bool,
     /// Whether there is an extended card.
     pub extended: bool,
+    /// Whether tasks and events are numbered for requesters that ask for it ([`extension::GENERATION`]).
+    pub generations: bool,
     /// Exactly this version's card; `None` for one that clients of every version can read. (The old path
     /// `agent.json` is asked for by clients of 0.2 alone.)
     pub for_version: Option<Version>,
@@ -334,7 +336,13 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
         capabilities.insert("streaming".to_owned(), Value::Bool(plan.streaming));
         capabilities.insert("pushNotifications".to_owned(), Value::Bool(plan.push));
         set(capabilities, "extendedAgentCard", v1, plan.extended);
-        extensions(capabilities, plan.callback);
+        let (uri, description) = (extension::GENERATION, extension::GENERATION_DESCRIPTION);
+        if plan.generations && v1 {
+            offer(capabilities, uri, description, true);
+        }
+        // One that is the worker's (there may be another sidecar) is not what requesters get here.
+        let (uri, description) = (callback::EXTENSION, callback::EXTENSION_DESCRIPTION);
+        offer(capabilities, uri, description, plan.callback);
         if !v0 {
             // 1.0 has dropped it, and its strict readers refuse the card for it.
             capabilities.remove("stateTransitionHistory");
@@ -343,23 +351,18 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
     set(out, "supportsAuthenticatedExtendedCard", v0, plan.extended);
 }
 
-/// The sidecar's own extension beside the worker's. A worker's of the same name (there may be another sidecar behind this
-/// one) is not what requesters get.
-fn extensions(capabilities: &mut Object, callback: bool) {
-    let mut all = match capabilities.remove("extensions") {
-        Some(Value::Array(all)) => all,
+/// Puts an extension of the sidecar's own beside the worker's, in place of one of the same name; or leaves it out.
+fn offer(capabilities: &mut Object, uri: &str, description: &str, offered: bool) {
+    let mut extensions = match capabilities.remove("extensions") {
+        Some(Value::Array(extensions)) => extensions,
         _ => Vec::new(),
     };
-    all.retain(|extension| text(extension, "uri") != callback::EXTENSION);
-    if callback {
-        all.push(json!({
-            "uri": callback::EXTENSION,
-            "description": callback::EXTENSION_DESCRIPTION,
-            "required": false,
-        }));
+    extensions.retain(|known| text(known, "uri") != uri);
+    if offered {
+        extensions.push(json!({ "uri": uri, "description": description, "required": false }));
     }
-    if !all.is_empty() {
-        capabilities.insert("extensions".to_owned(), Value::Array(all));
+    if !extensions.is_empty() {
+        capabilities.insert("extensions".to_owned(), Value::Array(extensions));
     }
 }
 

@@ -332,7 +332,8 @@ fn of_path(path: &str, lead: usize, bytes: &Bytes) -> Result<A2aCall, Box<Respon
                 place: Some(Place { lead, sure: false }),
             })
         }
-        Err((form, error)) => {
+        Err(wrong) => {
+            let (form, error) = *wrong;
             let renderer = Renderer::path(dialect, form, None);
             Err(Box::new(
                 Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),

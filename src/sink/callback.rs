@@ -14,7 +14,7 @@ use crate::a2a::callback::{Callback, EXTENSION, Form};
 use crate::a2a::request::Answer;
 use crate::a2a::{
     Dialect, Message, Object, Operation, Part, PartContent, Request, Role, SendConfiguration,
-    SendMessageRequest, Task, TaskState,
+    SendMessageRequest, Task, TaskState, extension,
 };
 use crate::net::guard::AddressPolicy;
 use crate::store::Millis;
@@ -47,8 +47,6 @@ const NOT_THEIRS: [&str; 12] = [
 ];
 
 const A2A_VERSION: HeaderName = HeaderName::from_static("a2a-version");
-const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
-const EXTENSIONS_V0: HeaderName = HeaderName::from_static("x-a2a-extensions");
 
 /// Checks what can be checked of a callback before it is kept.
 ///
@@ -97,11 +95,8 @@ pub(super) fn target(
             let version = HeaderValue::from_static(version);
             target.headers.insert(A2A_VERSION, version);
         }
-        let name = if dialect.version.is_v0() {
-            EXTENSIONS_V0
-        } else {
-            EXTENSIONS
-        };
+        let [new, old] = extension::HEADERS;
+        let name = if dialect.version.is_v0() { old } else { new };
         let extension = HeaderValue::from_static(EXTENSION);
         target.headers.insert(name, extension);
     }

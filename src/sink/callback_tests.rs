@@ -225,7 +225,7 @@ fn an_older_agent_is_called_in_its_own_words() {
     let (callback, dialect) = Callback::of_extension(callback).unwrap();
     let target = target(&callback, dialect, 1).unwrap();
     assert_eq!(target.url.as_str(), "http://me/rpc");
-    assert_eq!(target.headers[EXTENSIONS_V0], EXTENSION);
+    assert_eq!(target.headers["x-a2a-extensions"], EXTENSION);
     assert!(!target.headers.contains_key(A2A_VERSION));
 }
 

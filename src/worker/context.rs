@@ -3,18 +3,14 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
+use crate::a2a::extension;
+
 /// The headers that go along with calls to the worker: the requester's own for its own calls, and of those the
 /// credentials and service parameters for what the sidecar does for it later. `Debug` shows names only.
 #[derive(Clone, Default)]
 pub struct CallContext {
     headers: HeaderMap,
 }
-
-/// The headers that name active extensions, in 1.0 and before.
-const EXTENSIONS: [HeaderName; 2] = [
-    HeaderName::from_static("a2a-extensions"),
-    HeaderName::from_static("x-a2a-extensions"),
-];
 
 impl std::fmt::Debug for CallContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,12 +58,13 @@ impl CallContext {
     /// For a call of the requester's own: everything that it sent and that is not about this one exchange.
     #[must_use]
     pub fn of_request(parts: &Parts) -> Self {
-        let headers = parts
+        let mut headers = parts
             .headers
             .iter()
             .filter(|(name, _)| !is_hop_by_hop(name) && !is_about_this_exchange(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        extension::remove_own(&mut headers);
         Self { headers }
     }
 
@@ -88,31 +85,6 @@ impl CallContext {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         Self { headers }
-    }
-
-    /// The same without an extension that is the sidecar's own: the worker is not asked for it.
-    #[must_use]
-    pub fn without_extension(mut self, uri: &str) -> Self {
-        for name in EXTENSIONS {
-            let others: Vec<_> = self
-                .headers
-                .get_all(&name)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(str::trim)
-                .filter(|other| !other.is_empty() && *other != uri)
-                .collect();
-            match HeaderValue::from_str(&others.join(", ")) {
-                Ok(value) if !others.is_empty() => {
-                    self.headers.insert(name, value);
-                }
-                _ => {
-                    self.headers.remove(name);
-                }
-            }
-        }
-        self
     }
 
     /// The headers.

@@ -17,7 +17,7 @@ use crate::support::receiver::{Behaviour, Hook, Receiver};
 use crate::support::within;
 use crate::support::worker::{Mode, Worker, failed, say};
 
-const EXTENSION: &str = "https://a2a-sidecar.dev/extensions/callback/v1";
+const EXTENSION: &str = "urn:a2a-sidecar:callback:v1";
 
 const QUICK: &str =
     "[webhooks]\nretry_first = \"20ms\"\nretry_max = \"100ms\"\nattempt_timeout = \"1s\"";

@@ -50,15 +50,18 @@ pub fn lead(path: &str) -> Option<usize> {
 /// # Errors
 /// [`ErrorKind::Parse`] where the body is not JSON, [`ErrorKind::InvalidRequest`] where it is no object or its
 /// parameters are none; with the form that the answer has.
-pub fn decode_call(path: &str, body: &[u8]) -> Result<PathCall, (Form, A2aError)> {
+pub fn decode_call(path: &str, body: &[u8]) -> Result<PathCall, Box<(Form, A2aError)>> {
     let invalid = |what: &str| A2aError::new(ErrorKind::InvalidRequest, what);
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         let error = A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"));
         // Nobody can know in which form it was meant; the library's client always means this one.
-        (Form::Envelope(None), error)
+        Box::new((Form::Envelope(None), error))
     })?;
     let Value::Object(mut object) = value else {
-        return Err((Form::Bare, invalid("The body must be an object")));
+        return Err(Box::new((
+            Form::Bare,
+            invalid("The body must be an object"),
+        )));
     };
     let (form, method, params) = if object.contains_key("jsonrpc") {
         let id = jsonrpc::id_of(body).map(ToOwned::to_owned);
@@ -68,14 +71,14 @@ pub fn decode_call(path: &str, body: &[u8]) -> Result<PathCall, (Form, A2aError)
         match object.remove("params") {
             Some(Value::Object(params)) => (form, method, params),
             None | Some(Value::Null) => (form, method, Object::new()),
-            Some(_) => return Err((form, invalid("params must be an object"))),
+            Some(_) => return Err(Box::new((form, invalid("params must be an object")))),
         }
     } else {
         (Form::Bare, None, object)
     };
     let Some(operation) = python_a2a::operation(path, method.as_deref()) else {
         let error = A2aError::new(ErrorKind::MethodNotFound, "There is no such operation.");
-        return Err((form, error));
+        return Err(Box::new((form, error)));
     };
     Ok(PathCall {
         operation,
@@ -219,14 +222,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_the_form_of_the_call() {
-        let (form, error) = decode_call("/tasks/send", b"{\"jsonrpc\":").unwrap_err();
+        let (form, error) = *decode_call("/tasks/send", b"{\"jsonrpc\":").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Parse);
         assert!(matches!(form, Form::Envelope(None)));
-        let (form, error) = decode_call("/tasks/send", b"[1]").unwrap_err();
+        let (form, error) = *decode_call("/tasks/send", b"[1]").unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidRequest);
         assert!(matches!(form, Form::Bare));
         let body = br#"{"jsonrpc":"2.0","id":"a","params":[]}"#;
-        let (form, error) = decode_call("/tasks/send", body).unwrap_err();
+        let (form, error) = *decode_call("/tasks/send", body).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidRequest);
         assert!(matches!(form, Form::Envelope(Some(_))));
     }

@@ -13,6 +13,7 @@ use super::send::kept;
 use super::{Asked, Shared, status_of, unsupported};
 use crate::a2a::callback::{CALLBACK_TASK, Callback, EXTENSION, Form};
 use crate::a2a::error::ErrorKind;
+use crate::a2a::extension::asks_for_callbacks;
 use crate::a2a::fields::Fault;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Object, Role, SendMessageRequest, Task, TaskState, TaskStatus};
@@ -56,7 +57,7 @@ impl Shared {
         // The forms whose requesters make the task's id are those in which a send is a task, with metadata of its own.
         let (form, key) = if dialect.traits().client_ids {
             (CallbackForm::Task, CALLBACK_TASK)
-        } else if self.names_extension(asked) {
+        } else if asks_for_callbacks(asked.headers()) {
             (CallbackForm::Message, EXTENSION)
         } else {
             return Ok(None);
@@ -90,15 +91,6 @@ impl Shared {
             config: Config::Callback(callback),
         };
         Ok(Some(CallbackOrder { form, order }))
-    }
-
-    fn names_extension(&self, asked: &Asked) -> bool {
-        ["a2a-extensions", "x-a2a-extensions"]
-            .iter()
-            .flat_map(|name| asked.headers().get_all(*name))
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|uri| uri.trim() == EXTENSION)
     }
 
     /// Sends, and answers with the task as one that has been taken up, however far it is: the outcome comes by the

@@ -15,7 +15,7 @@ use crate::a2a::card::{CardPlan, Served, WorkerCard, rewrite};
 use crate::a2a::request::Answer;
 use crate::a2a::{Object, Request, Version};
 use crate::proxy::error::Error;
-use crate::proxy::route::Route;
+use crate::proxy::route::{Observe, Route};
 use crate::source::Mode;
 use crate::wire::Body;
 use crate::worker::{CallContext, CallError, Known};
@@ -156,6 +156,8 @@ impl Shared {
             push: route.offers(Mode::Push),
             callback: route.offers(Mode::Callback),
             extended: known.card.as_ref().is_some_and(|card| card.extended_card),
+            // What is numbered is the log's events.
+            generations: route.observe != Observe::Off,
             for_version: version,
         }
     }

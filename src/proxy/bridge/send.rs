@@ -85,14 +85,9 @@ impl Shared {
             });
         }
         self.map_references(&asked, &mut send).await?;
-        let mut context = asked.context();
+        let context = asked.context();
         let form = callback.as_ref().map(CallbackOrder::form);
-        if let Some(callback) = callback {
-            if callback.form() == CallbackForm::Message {
-                context = context.without_extension(EXTENSION);
-            }
-            orders.push(callback.order);
-        }
+        orders.extend(callback.map(|callback| callback.order));
         let turn = Turn {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),

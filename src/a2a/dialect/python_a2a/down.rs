@@ -12,7 +12,9 @@ pub(super) fn send(params: &mut Object, id: String) {
     params.remove("configuration");
     let mut session = None;
     if let Some(value) = params.get_mut("message") {
-        session = value.get("contextId").cloned();
+        session = value
+            .as_object_mut()
+            .and_then(|message| message.remove("contextId"));
         message(value, "user");
     }
     params.insert("id".to_owned(), Value::String(id));

@@ -19,7 +19,7 @@ fn words(state: TaskState) -> Option<&'static str> {
 pub(super) fn send(params: &mut Object, id: String) {
     let mut session = None;
     if let Some(Value::Object(object)) = params.get_mut("message") {
-        session = object.get("contextId").cloned();
+        session = object.remove("contextId");
         message(object, "user");
     }
     let mut rest = Object::new();
