@@ -42,6 +42,12 @@ pub(super) fn order(address: &str) -> Value {
     })
 }
 
+/// Whether workers would cut the address that is made of this base before the token.
+#[must_use]
+pub fn is_cut(base_url: &str) -> bool {
+    format!("{base_url}{PATH}").contains("/a2a/")
+}
+
 /// The token in a path below [`PATH`], and what comes after it.
 #[must_use]
 pub fn token(path: &str) -> Option<(&str, &str)> {
@@ -189,6 +195,66 @@ impl Watch {
                 }
                 Err(Look::Store(error)) => return self.store_failed(&error, Way::Callback).await,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_below_the_path_and_nowhere_else() {
+        let under = "/team/.a2a-sidecar/callback/abc";
+        assert_eq!(token(under), Some(("abc", "")));
+        let sent = format!("{under}/a2a/tasks/send");
+        assert_eq!(token(&sent), Some(("abc", "/a2a/tasks/send")));
+        assert_eq!(token("/a2a/tasks/send"), None);
+    }
+
+    #[test]
+    fn the_address_that_a_worker_is_given_is_cut_where_it_should_be() {
+        let address = format!("http://sidecar:8080/base{PATH}abc");
+        let order = order(&address);
+        let endpoint = order["endpoint"].as_str().unwrap_or_default();
+        assert_eq!(endpoint.split("/a2a/").next(), Some(address.as_str()));
+        assert!(!is_cut("http://sidecar:8080/base"));
+        assert!(is_cut("http://sidecar:8080/a2a"));
+        assert!(is_cut("http://sidecar:8080/a2a/base"));
+    }
+
+    #[test]
+    fn what_is_sent_back_ends_the_task_with_its_artifacts() {
+        let sent = |body: Value| {
+            let body = body.to_string();
+            outcome(&Task::default(), decode_callback(body.as_bytes()).unwrap())
+        };
+        let artifacts = json!([{ "parts": [{ "type": "text", "text": "done" }] }]);
+        let done = sent(
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tasks/send", "params": {
+                "id": "theirs", "status": { "state": "submitted" }, "artifacts": artifacts,
+                "message": { "role": "system", "content": { "type": "text", "text": "words of ours" } },
+            }}),
+        );
+        assert_eq!(done.status.state, TaskState::Completed);
+        assert_eq!((done.id.as_str(), done.history.len()), ("", 0));
+        assert_eq!(done.artifacts.len(), 1);
+        let failed = sent(
+            json!({ "id": "theirs", "status": { "state": "failed" }, "artifacts": artifacts }),
+        );
+        assert_eq!(failed.status.state, TaskState::Failed);
+    }
+
+    #[test]
+    fn what_is_no_task_is_refused() {
+        for body in [
+            "",
+            "nonsense",
+            "[]",
+            "{}",
+            r#"{"jsonrpc":"2.0","params":[]}"#,
+        ] {
+            assert!(decode_callback(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -190,6 +190,11 @@ impl Sources {
             // The worker keeps its config with the task: the one of the first turn still holds.
             return None;
         }
+        let push = &turn.upstream.policy.push;
+        if way == Mode::Callback && callback::is_cut(&push.base_url) {
+            // The worker would call somewhere else; polling does without.
+            return None;
+        }
         let mut token = [0u8; 32];
         if SystemRandom::new().fill(&mut token).is_err() {
             // Without randomness no address is unguessable: the other ways do without one.
@@ -197,7 +202,6 @@ impl Sources {
         }
         let token = hex(&token);
         let token_hash = webhook::token_hash(&token);
-        let push = &turn.upstream.policy.push;
         self.inner.early.insert(
             token_hash,
             Early {

@@ -100,7 +100,7 @@ fn check_message(hook: &Hook, task: &str, who: &str) {
 }
 
 #[track_caller]
-fn check_task(hook: &Hook, path: &str, outcome: &[&str], who: &str) {
+fn check_task(hook: &Hook, path: &str, outcome: &str, who: &str) {
     assert_eq!((hook.method.as_str(), hook.path.as_str()), ("POST", path));
     assert_eq!(hook.header("x-lab-callback"), Some("s3cr3t"), "{who}");
     assert_eq!(hook.json["jsonrpc"], "2.0", "{who}");
@@ -109,7 +109,8 @@ fn check_task(hook: &Hook, path: &str, outcome: &[&str], who: &str) {
     assert_eq!(task["sessionId"], "theirs", "{who}");
     assert_eq!(task["status"]["state"], "submitted", "{who}");
     assert_eq!(task["message"]["role"], "system", "{who}");
-    assert_eq!(artifacts(task), outcome, "{who}: {task}");
+    // How many parts an artifact came in depends on how the worker told of it.
+    assert_eq!(artifacts(task).concat(), outcome, "{who}: {task}");
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn a_requester_is_called_back_once_whatever_the_worker_is() {
                 check_message(told[0], task, &who);
             }
             let hooks = python.wait_for(1).await;
-            check_task(&hooks[0], "/tasks/send", &["one two", "short"], &who);
+            check_task(&hooks[0], "/tasks/send", "one twoshort", &who);
             assert_ne!(
                 hooks[0].json["params"]["id"], "mine",
                 "{who}: a task of its own"
@@ -198,7 +199,7 @@ async fn an_outcome_that_comes_without_a_task_is_sent_back_as_well() {
     let sent = send_python(&sidecar, "mine", &python.url("/a2a/tasks/send")).await;
     assert_eq!(sent["status"]["state"], "waiting");
     let hooks = python.wait_for(1).await;
-    check_task(&hooks[0], "/tasks/send", &["hello"], "a message");
+    check_task(&hooks[0], "/tasks/send", "hello", "a message");
 }
 
 #[tokio::test]
@@ -240,7 +241,7 @@ async fn what_is_not_taken_is_tried_again_by_turns_of_the_paths() {
     let ids: HashSet<_> = hooks.iter().map(|hook| hook.header("webhook-id")).collect();
     assert_eq!(ids.len(), 1, "attempts at one delivery");
     assert!(hooks.iter().all(|hook| hook.body == hooks[0].body));
-    check_task(&hooks[4], one, &["one two", "short"], "at last");
+    check_task(&hooks[4], one, "one twoshort", "at last");
 }
 
 #[tokio::test]
@@ -431,7 +432,7 @@ async fn a_worker_that_only_calls_back_serves_every_requester() {
             assert_eq!(message["referenceTaskIds"], json!([extended.heard().id()]));
             assert_eq!(texts(&message["parts"]), ["done"]);
         } else {
-            check_task(hook, "/tasks/send", &["done"], "python");
+            check_task(hook, "/tasks/send", "done", "python");
         }
     }
     // Each at the first path, and each was given the sidecar's address and not the requester's.

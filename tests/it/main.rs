@@ -8,6 +8,7 @@ mod cards;
 mod faults;
 mod full;
 mod generation;
+mod grpc;
 mod limits;
 mod list;
 mod matrix;
