@@ -11,7 +11,7 @@ use http::{HeaderMap, Response};
 
 use super::Asked;
 use crate::a2a::request::Answer;
-use crate::a2a::{Task, extension};
+use crate::a2a::{Dialect, Task, extension};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::sink::render::{EventId, Rendered};
@@ -69,6 +69,19 @@ pub(super) fn add_extensions(
             new
         };
         headers.insert(name, active);
+    }
+}
+
+/// Names one more active extension, beside those of the worker.
+pub(super) fn name_extension(headers: &mut HeaderMap, dialect: Dialect, uri: &'static str) {
+    let [new, old] = extension::HEADERS;
+    let name = if dialect.version.is_v0() { old } else { new };
+    let value = match headers.get(&name).and_then(|value| value.to_str().ok()) {
+        Some(others) => HeaderValue::from_str(&format!("{others}, {uri}")),
+        None => Ok(HeaderValue::from_static(uri)),
+    };
+    if let Ok(value) = value {
+        headers.insert(name, value);
     }
 }
 
