@@ -1,0 +1,209 @@
+//! The legacy systems, real and unmodified: each one's client in each of its modes at each one's worker, and the SDKs'.
+//!
+//! Needs what `tests/peers/setup` installs and never skips anything. For debugging: `PEERS_ONLY=praisonai/ruby` (see
+//! [`plan::through_the_sidecar`]) leaves cells out; `PEERS_DIRECT=1` tries only what is tried without the sidecar.
+//! Writes `target/peers/legacy.md` and `legacy.json`, and the logs of all processes to `target/peers/logs/`.
+
+mod judge;
+mod judge_tests;
+mod plan;
+mod process;
+mod report;
+
+#[path = "../heard.rs"]
+mod heard;
+#[path = "../script.rs"]
+#[allow(dead_code, reason = "only its form of an artifact is used here")]
+mod script;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::plan::{Cell, OWN, Program, REQUESTERS, Trial};
+use crate::process::{Places, Server, run_client, start_gates, start_sidecar, start_worker};
+use crate::report::{Verdict, Verdicts};
+
+/// Workers under way at once: most of their time is that of jobs.
+const WORKERS_AT_ONCE: usize = 4;
+/// Client processes under way at once: their start fills a core for a second, the rest is waiting.
+const CLIENTS_AT_ONCE: usize = 8;
+/// Failing cells that are printed; all are in `legacy.json`.
+const SHOWN_FAILURES: usize = 60;
+/// How much of a failing cell's faults is printed (characters): enough to recognise it.
+const SHOWN_CHARS: usize = 400;
+
+/// First without the sidecar: if other pairs failed there than are known to, the peers would not be what they are
+/// taken for, and what follows would prove nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_legacy_pair_works_through_the_sidecar_and_only_the_known_ones_without() {
+    let verdicts = run("direct", plan::directly(), Way::Direct).await;
+    let surprises: Vec<String> = OWN
+        .iter()
+        .filter_map(|(worker, requester, mode, expected)| {
+            let verdict = &verdicts[&format!("{worker}/{requester}/{mode}")];
+            let (good, line) = (verdict.is_good(), &verdict.line);
+            println!(
+                "{worker:24} {requester:12} {mode:12} {:4} {} -> {} {:?}",
+                if good { "yes" } else { "no" },
+                line["states"],
+                line["result"],
+                verdict.faults
+            );
+            (good != *expected).then(|| {
+                format!("{worker}/{requester}/{mode}: works without the sidecar: {good}, expected {expected}")
+            })
+        })
+        .collect();
+    assert!(surprises.is_empty(), "{surprises:#?}");
+    if std::env::var_os("PEERS_DIRECT").is_some() {
+        return;
+    }
+
+    let only = std::env::var("PEERS_ONLY").ok();
+    let trials = plan::through_the_sidecar(only.as_deref());
+    let planned: usize = trials.iter().map(|trial| trial.cells.len()).sum();
+    assert!(planned > 0, "PEERS_ONLY leaves no cell");
+    let verdicts = run("legacy", trials, Way::Sidecar).await;
+
+    let places = Places::find("legacy").unwrap_or_else(|fault| panic!("{fault}"));
+    let table = report::markdown(&verdicts);
+    std::fs::write(places.installed.join("legacy.md"), &table).expect("legacy.md can be written");
+    let details = report::details(&verdicts).to_string();
+    std::fs::write(places.installed.join("legacy.json"), details)
+        .expect("legacy.json can be written");
+    println!("\n{table}");
+
+    let failing: Vec<_> = verdicts
+        .iter()
+        .filter(|(_, verdict)| !verdict.is_good())
+        .collect();
+    for (id, verdict) in failing.iter().take(SHOWN_FAILURES) {
+        let faults = verdict.faults.join("; ");
+        let shown: String = faults.chars().take(SHOWN_CHARS).collect();
+        println!("{id}: {shown}");
+    }
+    assert!(
+        failing.is_empty(),
+        "{} of {planned} pairs fail, all told in target/peers/legacy.json",
+        failing.len()
+    );
+    assert_eq!(verdicts.len(), planned, "cells are missing");
+}
+
+/// Whether a sidecar stands between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Sidecar,
+}
+
+async fn run(name: &str, trials: Vec<Trial>, way: Way) -> Verdicts {
+    let places = Places::find(name).unwrap_or_else(|fault| panic!("{fault}"));
+    let gates = start_gates().await.unwrap_or_else(|fault| panic!("{fault}"));
+    let workers = Arc::new(Semaphore::new(WORKERS_AT_ONCE));
+    let clients = Arc::new(Semaphore::new(CLIENTS_AT_ONCE));
+    let mut running = JoinSet::new();
+    for trial in trials {
+        let (places, gates) = (places.clone(), gates.clone());
+        let (workers, clients) = (Arc::clone(&workers), Arc::clone(&clients));
+        running.spawn(async move {
+            let _slot = workers
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            let verdicts = run_trial(&places, &trial, way, &gates, &clients).await;
+            let good = verdicts.values().filter(|verdict| verdict.is_good()).count();
+            println!("{}: {good} of {}", trial.worker.name, verdicts.len());
+            verdicts
+        });
+    }
+    let mut verdicts = Verdicts::new();
+    while let Some(done) = running.join_next().await {
+        verdicts.extend(done.expect("a trial's task does not panic"));
+    }
+    verdicts
+}
+
+/// Runs a worker's cells. What cannot even start fails all cells that need it.
+async fn run_trial(
+    places: &Places,
+    trial: &Trial,
+    way: Way,
+    gates: &str,
+    slots: &Semaphore,
+) -> Verdicts {
+    let (worker, sidecar) = match start(places, trial, way).await {
+        Ok(started) => started,
+        Err(fault) => return all_fail(trial.cells.iter(), &fault),
+    };
+    let base = sidecar.as_ref().map_or(&worker.url, |sidecar| &sidecar.url);
+    let gates = match trial.worker.program {
+        Program::Sdk => &worker.url,
+        Program::Legacy { .. } => gates,
+    };
+    let mut heard: Vec<(Vec<&Cell>, Result<Vec<Value>, String>)> = Vec::new();
+    let clients = REQUESTERS.iter().filter_map(|requester| {
+        let of = |cell: &&Cell| cell.requester.name == requester.name;
+        let cells: Vec<&Cell> = trial.cells.iter().filter(of).collect();
+        (!cells.is_empty()).then(|| async move {
+            let _slot = slots.acquire().await.expect("the semaphore is never closed");
+            let lines = run_client(places, trial.worker.name, &cells, base, gates).await;
+            (cells, lines)
+        })
+    });
+    heard.extend(futures_util::future::join_all(clients).await);
+    let jobs = worker.jobs();
+    let mut verdicts = Verdicts::new();
+    for (cells, lines) in heard {
+        match lines {
+            Ok(lines) => verdicts.extend(judged(&cells, &lines, &jobs, way)),
+            Err(fault) => verdicts.extend(all_fail(cells.into_iter(), &fault)),
+        }
+    }
+    verdicts
+}
+
+async fn start(
+    places: &Places,
+    trial: &Trial,
+    way: Way,
+) -> Result<(Server, Option<Server>), String> {
+    let worker = start_worker(places, &trial.worker).await?;
+    let sidecar = match way {
+        Way::Direct => None,
+        Way::Sidecar => Some(start_sidecar(places, &trial.worker, &worker.url).await?),
+    };
+    Ok((worker, sidecar))
+}
+
+fn judged(cells: &[&Cell], lines: &[Value], jobs: &[String], way: Way) -> Verdicts {
+    let verdict = |cell: &&Cell| {
+        let name = &cell.order()["id"];
+        let verdict = match lines.iter().find(|line| line["cell"] == *name) {
+            Some(line) => Verdict {
+                faults: match way {
+                    Way::Direct => judge::delivered(cell, line).err().into_iter().collect(),
+                    Way::Sidecar => judge::faults(cell, line, jobs),
+                },
+                line: line.clone(),
+            },
+            None => Verdict {
+                faults: vec!["the client said nothing of this cell".to_owned()],
+                line: Value::Null,
+            },
+        };
+        (cell.id.clone(), verdict)
+    };
+    cells.iter().map(verdict).collect()
+}
+
+fn all_fail<'a>(cells: impl Iterator<Item = &'a Cell>, fault: &str) -> Verdicts {
+    let verdict = || Verdict {
+        faults: vec![fault.to_owned()],
+        line: Value::Null,
+    };
+    cells.map(|cell| (cell.id.clone(), verdict())).collect()
+}
