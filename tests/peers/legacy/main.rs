@@ -11,6 +11,7 @@ mod process;
 mod report;
 
 #[path = "../heard.rs"]
+#[allow(dead_code, reason = "the grid of the SDKs reads more than the tests here")]
 mod heard;
 #[path = "../script.rs"]
 #[allow(dead_code, reason = "only its form of an artifact is used here")]
