@@ -123,7 +123,11 @@ fn webhooks(calls: &Value) -> Vec<String> {
 
 /// The client of an SDK, whose line has the objects themselves.
 fn sdk_client(cell: &Cell, line: &Value) -> Vec<String> {
-    let mut faults: Vec<String> = line["error"].as_str().map(str::to_owned).into_iter().collect();
+    let mut faults: Vec<String> = line["error"]
+        .as_str()
+        .map(str::to_owned)
+        .into_iter()
+        .collect();
     let via = match cell.mode {
         "stream" => "event",
         "push-inline" | "push-set" => "webhook",

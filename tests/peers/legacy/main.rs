@@ -11,7 +11,10 @@ mod process;
 mod report;
 
 #[path = "../heard.rs"]
-#[allow(dead_code, reason = "the grid of the SDKs reads more than the tests here")]
+#[allow(
+    dead_code,
+    reason = "the grid of the SDKs reads more than the tests here"
+)]
 mod heard;
 #[path = "../script.rs"]
 #[allow(dead_code, reason = "only its form of an artifact is used here")]
@@ -103,7 +106,9 @@ enum Way {
 
 async fn run(name: &str, trials: Vec<Trial>, way: Way) -> Verdicts {
     let places = Places::find(name).unwrap_or_else(|fault| panic!("{fault}"));
-    let gates = start_gates().await.unwrap_or_else(|fault| panic!("{fault}"));
+    let gates = start_gates()
+        .await
+        .unwrap_or_else(|fault| panic!("{fault}"));
     let workers = Arc::new(Semaphore::new(WORKERS_AT_ONCE));
     let clients = Arc::new(Semaphore::new(CLIENTS_AT_ONCE));
     let mut running = JoinSet::new();
@@ -116,7 +121,10 @@ async fn run(name: &str, trials: Vec<Trial>, way: Way) -> Verdicts {
                 .await
                 .expect("the semaphore is never closed");
             let verdicts = run_trial(&places, &trial, way, &gates, &clients).await;
-            let good = verdicts.values().filter(|verdict| verdict.is_good()).count();
+            let good = verdicts
+                .values()
+                .filter(|verdict| verdict.is_good())
+                .count();
             println!("{}: {good} of {}", trial.worker.name, verdicts.len());
             verdicts
         });
@@ -145,17 +153,20 @@ async fn run_trial(
         Program::Sdk => &worker.url,
         Program::Legacy { .. } => gates,
     };
-    let mut heard: Vec<(Vec<&Cell>, Result<Vec<Value>, String>)> = Vec::new();
-    let clients = REQUESTERS.iter().filter_map(|requester| {
+    let clients = REQUESTERS.iter().map(|requester| async move {
         let of = |cell: &&Cell| cell.requester.name == requester.name;
         let cells: Vec<&Cell> = trial.cells.iter().filter(of).collect();
-        (!cells.is_empty()).then(|| async move {
-            let _slot = slots.acquire().await.expect("the semaphore is never closed");
-            let lines = run_client(places, trial.worker.name, &cells, base, gates).await;
-            (cells, lines)
-        })
+        if cells.is_empty() {
+            return (cells, Ok(Vec::new()));
+        }
+        let _slot = slots
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let lines = run_client(places, trial.worker.name, &cells, base, gates).await;
+        (cells, lines)
     });
-    heard.extend(futures_util::future::join_all(clients).await);
+    let heard = futures_util::future::join_all(clients).await;
     let jobs = worker.jobs();
     let mut verdicts = Verdicts::new();
     for (cells, lines) in heard {

@@ -51,9 +51,7 @@ impl Outcome {
         match self {
             Outcome::Done => heard == format!("done in {seconds}s"),
             Outcome::Echo => echo(format!("done in {seconds}s: {asked}"), ""),
-            Outcome::CalledBack => {
-                heard == format!("Completed the analysis in {seconds} seconds.")
-            }
+            Outcome::CalledBack => heard == format!("Completed the analysis in {seconds} seconds."),
             Outcome::Report => echo(format!("Analysis Report for: {asked}"), REPORT),
             Outcome::Plain => heard == "The answer is 42.",
         }
@@ -115,14 +113,34 @@ const RUBY: Program = legacy("fasta2a", "worker_ruby.py");
 
 /// The workers. The SDKs' are restricted to one mode each, so that a bridge is needed there too.
 pub(crate) const WORKERS: [Worker; 15] = [
-    worker("python_a2a_blocking", PYTHON_A2A, &["--blocking"], Outcome::Done),
+    worker(
+        "python_a2a_blocking",
+        PYTHON_A2A,
+        &["--blocking"],
+        Outcome::Done,
+    ),
     worker("python_a2a_poll", PYTHON_A2A, &["--poll"], Outcome::Done),
-    worker("python_a2a_stream", PYTHON_A2A, &["--stream"], Outcome::Done),
-    worker("python_a2a_callback", PYTHON_A2A, &["--callback"], Outcome::CalledBack),
+    worker(
+        "python_a2a_stream",
+        PYTHON_A2A,
+        &["--stream"],
+        Outcome::Done,
+    ),
+    worker(
+        "python_a2a_callback",
+        PYTHON_A2A,
+        &["--callback"],
+        Outcome::CalledBack,
+    ),
     worker("praisonai", PRAISONAI, &[], Outcome::Echo),
     worker("praisonai --push", PRAISONAI, &["--push"], Outcome::Echo),
     worker("fasta2a_worker", FASTA2A, &[], Outcome::Echo),
-    worker("fasta2a_worker --quiet", FASTA2A, &["--quiet"], Outcome::Echo),
+    worker(
+        "fasta2a_worker --quiet",
+        FASTA2A,
+        &["--quiet"],
+        Outcome::Echo,
+    ),
     worker(
         "pydantic_ai_legacy",
         legacy("fasta2a-0.6", "worker_fasta2a_06.py"),
@@ -136,10 +154,30 @@ pub(crate) const WORKERS: [Worker; 15] = [
         &["--artifact-events", "--cancel-resurrects"],
         Outcome::Report,
     ),
-    worker("py-v1", Program::Sdk, &["--restrict", "stream"], Outcome::Plain),
-    worker("py-v03", Program::Sdk, &["--restrict", "poll"], Outcome::Plain),
-    worker("py-v02", Program::Sdk, &["--restrict", "blocking"], Outcome::Plain),
-    worker("js-v1", Program::Sdk, &["--restrict", "push"], Outcome::Plain),
+    worker(
+        "py-v1",
+        Program::Sdk,
+        &["--restrict", "stream"],
+        Outcome::Plain,
+    ),
+    worker(
+        "py-v03",
+        Program::Sdk,
+        &["--restrict", "poll"],
+        Outcome::Plain,
+    ),
+    worker(
+        "py-v02",
+        Program::Sdk,
+        &["--restrict", "blocking"],
+        Outcome::Plain,
+    ),
+    worker(
+        "js-v1",
+        Program::Sdk,
+        &["--restrict", "push"],
+        Outcome::Plain,
+    ),
 ];
 
 /// The modes of an SDK's client that are tried here: `grid` tries them all.

@@ -199,7 +199,9 @@ pub(crate) async fn run_client(
         Ok(output) => output.map_err(|error| error.to_string())?,
         Err(_) => {
             let said = tail(&log);
-            return Err(format!("{name} is not done within {CLIENT_LIMIT:?}: {said}"));
+            return Err(format!(
+                "{name} is not done within {CLIENT_LIMIT:?}: {said}"
+            ));
         }
     };
     if !output.status.success() {

@@ -55,14 +55,20 @@ pub(crate) fn markdown(verdicts: &Verdicts) -> String {
     for requester in REQUESTERS {
         let _ = writeln!(out, "\nRequester {}:\n", requester.name);
         table(&mut out, requester.modes, |worker, mode| {
-            mark(count(verdicts, &format!("{worker}/{}/{mode}", requester.name)))
+            mark(count(
+                verdicts,
+                &format!("{worker}/{}/{mode}", requester.name),
+            ))
         });
     }
     out
 }
 
 fn own(out: &mut String, verdicts: &Verdicts) {
-    let _ = writeln!(out, "| worker | its own client | without the sidecar | with it |");
+    let _ = writeln!(
+        out,
+        "| worker | its own client | without the sidecar | with it |"
+    );
     let _ = writeln!(out, "|---|---|---|---|");
     for (worker, requester, mode, directly) in OWN {
         let without = if directly { "✓" } else { "-" };
@@ -72,7 +78,10 @@ fn own(out: &mut String, verdicts: &Verdicts) {
             None if (requester, mode) == WITHOUT_A_CALL => "the client has no such call",
             None => "not tried",
         };
-        let _ = writeln!(out, "| {worker} | {requester} {mode} | {without} | {with} |");
+        let _ = writeln!(
+            out,
+            "| {worker} | {requester} {mode} | {without} | {with} |"
+        );
     }
 }
 
