@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Binding, Dialect, Object, Version};
+use super::{Dialect, Object, Version};
 
 mod security;
 
@@ -268,19 +268,13 @@ const ADDRESSES: [&str; 5] = [
 fn interface(served: &Served) -> Value {
     let mut interface = json!({
         "url": served.url,
-        "protocolBinding": binding_name(served.dialect.binding),
+        "protocolBinding": served.dialect.binding.card_name(),
         "protocolVersion": served.dialect.version.number(),
     });
     if let Some(tenant) = &served.tenant {
         interface["tenant"] = Value::from(tenant.as_str());
     }
     interface
-}
-
-fn binding_name(binding: Binding) -> &'static str {
-    match binding {
-        Binding::JsonRpc => JSONRPC,
-    }
 }
 
 /// `url` and its companions, for the 0.x version that is asked for, else for the newest that is served.
@@ -305,7 +299,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
         version: card_version,
         ..main.dialect
     };
-    let transport = binding_name(main.dialect.binding);
+    let transport = main.dialect.binding.card_name();
     out.insert("url".to_owned(), Value::from(main.url.as_str()));
     out.insert(
         "protocolVersion".to_owned(),
@@ -315,7 +309,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
     if card_version != Version::V0_2 {
         let all = of_v0()
             .filter(|served| served.dialect.version == main.dialect.version)
-            .map(|served| json!({ "url": served.url, "transport": binding_name(served.dialect.binding) }));
+            .map(|served| json!({ "url": served.url, "transport": served.dialect.binding.card_name() }));
         out.insert("additionalInterfaces".to_owned(), all.collect());
     }
 }

@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
-use super::call::{A2aCall, Call, Classified};
+use super::call::{A2aCall, Call, Classified, Params};
 use super::error::Error;
 use crate::a2a::dialect::jsonrpc;
 use crate::a2a::error::ErrorKind;
@@ -291,9 +291,10 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     Ok(Some(A2aCall {
         dialect,
         operation,
-        id,
         body: bytes.clone(),
-        params,
+        renderer: Renderer::new(dialect, id),
+        params: Params::Raw(params),
+        lead: None,
     }))
 }
 

@@ -125,8 +125,7 @@ impl Service<Routed> for Bridge {
                         &request.parts.headers,
                         &request.route.identity_headers,
                     ),
-                    renderer: Renderer::new(call.dialect, call.id.clone()),
-                    tenant: tenant_of(&call),
+                    tenant: call.tenant(),
                     parts: request.parts,
                     route: request.route,
                     call,
@@ -146,7 +145,6 @@ struct Facts {
     route: Arc<Route>,
     call: A2aCall,
     principal: Principal,
-    renderer: Renderer,
     tenant: Arc<str>,
 }
 
@@ -169,6 +167,10 @@ impl Asked {
 
     fn context(&self) -> CallContext {
         CallContext::of_request(&self.parts)
+    }
+
+    fn renderer(&self) -> &Renderer {
+        &self.call.renderer
     }
 
     fn upstream(&self) -> &Arc<Upstream> {
@@ -196,8 +198,8 @@ impl Asked {
             operation: self.call.operation,
             want,
             inline_push,
-            requester: self.call.dialect.version,
-            worker: known.dialect.version,
+            requester: self.call.dialect,
+            worker: known.dialect,
             can: self.upstream().worker.abilities(&known),
             reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
@@ -206,28 +208,11 @@ impl Asked {
             prefer: &self.upstream().policy.prefer,
         })
     }
-
-    fn decode(&self) -> Result<A2aRequest, A2aError> {
-        self.call
-            .dialect
-            .decode_request(self.call.operation, &self.call.params)
-    }
-}
-
-/// The tenant that a 1.0 call names (§4.4.6).
-fn tenant_of(call: &A2aCall) -> Arc<str> {
-    if call.dialect.version.is_v0() {
-        return Arc::from("");
-    }
-    crate::wire::probe::find(&call.params, [&["tenant"]])
-        .ok()
-        .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant)))
-        .unwrap_or_else(|| Arc::from(""))
 }
 
 impl Shared {
     async fn answer(&self, asked: Asked) -> Result<Response<Body>, Error> {
-        let request = asked.decode()?;
+        let request = asked.call.decode()?;
         if request.operation().streams() && !asked.route.offers(Mode::Stream) {
             return Err(unsupported("Streaming is not offered on this route.").into());
         }

@@ -13,6 +13,7 @@ use crate::a2a::Operation;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
+use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, KeepAliveSse, collect};
 use crate::worker::{CallError, Worker, is_hop_by_hop};
@@ -99,7 +100,11 @@ impl Shared {
             let mut headers = parts.headers;
             headers.remove(CONTENT_LENGTH);
             Ok(Ready {
-                body: bytes,
+                rendered: Rendered {
+                    status: parts.status,
+                    media_type: "application/json",
+                    body: bytes,
+                },
                 headers,
             })
         };
