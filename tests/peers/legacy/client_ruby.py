@@ -10,7 +10,7 @@ from client_common import POLL_INTERVAL, Heard, main
 OVER = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_REJECTED", "TASK_STATE_CANCELED")
 
 # Seconds after a cancel at which the task is looked at once more: longer than a job takes.
-AFTER_CANCEL = 1.5
+AFTER_CANCEL = 2.5
 
 
 def command(base: str, body: dict, *options: str) -> list[str]:

@@ -55,7 +55,7 @@ pub(crate) fn delivered(cell: &Cell, line: &Value) -> Result<(), String> {
         return Err(format!("left at {ended:?}"));
     }
     match line["result"].as_str() {
-        Some(heard) if cell.outcome.is(heard, &cell.text()) => Ok(()),
+        Some(heard) if cell.is_result(heard) => Ok(()),
         heard => Err(format!("not the job's result: {heard:?}")),
     }
 }
@@ -165,7 +165,7 @@ fn sdk_client(cell: &Cell, line: &Value) -> Vec<String> {
         .flat_map(|artifact| &artifact.parts)
         .filter_map(|part| part["text"].as_str())
         .collect();
-    if !matches!(texts[..], [text] if cell.outcome.is(text, &cell.text())) {
+    if !matches!(texts[..], [text] if cell.is_result(text)) {
         faults.push(format!("not the job's result: {texts:?}"));
     }
     faults
@@ -173,7 +173,7 @@ fn sdk_client(cell: &Cell, line: &Value) -> Vec<String> {
 
 /// The worker did the job once: what it did twice, someone paid twice. An SDK's worker does not say.
 fn work(cell: &Cell, jobs: &[String]) -> Option<String> {
-    if cell.outcome == Outcome::Plain {
+    if cell.worker.outcome == Outcome::Plain {
         return None;
     }
     let own = jobs.iter().filter(|job| job.contains(&cell.mark())).count();

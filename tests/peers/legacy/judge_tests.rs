@@ -33,7 +33,7 @@ fn line(states: &[&str], result: &str) -> Value {
 }
 
 fn echo(cell: &Cell) -> String {
-    format!("done in 1s: {}", cell.text())
+    format!("done in {}s: {}", cell.worker.seconds, cell.text())
 }
 
 fn judge(cell: &Cell, line: &Value) -> Vec<String> {
@@ -52,7 +52,7 @@ fn the_jobs_own_result_with_its_end_has_no_fault() {
     );
     let it = cell("python_a2a_poll", "fasta2a", "poll");
     assert_eq!(
-        judge(&it, &line(&["working", "completed"], "done in 1s")),
+        judge(&it, &line(&["working", "completed"], "done in 2s")),
         NONE
     );
     let it = cell("py-v1", "fasta2a-0.6", "blocking");
@@ -121,7 +121,7 @@ fn states_out_of_order_are_faults() {
 #[test]
 fn work_done_twice_or_not_at_all_is_a_fault() {
     let it = cell("python_a2a_poll", "python_a2a", "blocking");
-    let good = line(&["completed"], "done in 1s");
+    let good = line(&["completed"], "done in 2s");
     let others = jobs(&cell("python_a2a_poll", "python_a2a", "poll"));
     assert_eq!(
         faults(&it, &good, &[jobs(&it), others.clone()].concat()),

@@ -1,7 +1,7 @@
 //! The legacy systems, real and unmodified: each one's client in each of its modes at each one's worker, and the SDKs'.
 //!
 //! Needs what `tests/peers/setup` installs and never skips anything. For debugging: `PEERS_ONLY=praisonai/ruby` (see
-//! [`plan::through_the_sidecar`]) leaves cells out; `PEERS_DIRECT=1` tries only what is tried without the sidecar.
+//! [`plan::through_the_sidecar`]) leaves cells out and tries nothing without the sidecar; `PEERS_DIRECT=1` tries only what is tried without the sidecar.
 //! Writes `target/peers/legacy.md` and `legacy.json`, and the logs of all processes to `target/peers/logs/`.
 
 mod judge;
@@ -34,6 +34,9 @@ use crate::report::{Verdict, Verdicts};
 const WORKERS_AT_ONCE: usize = 4;
 /// Client processes under way at once: their start fills a core for a second, the rest is waiting.
 const CLIENTS_AT_ONCE: usize = 8;
+/// Client processes under way at once at a worker that does one job after another: with more, a client's own patience
+/// would end before its turn comes.
+const CLIENTS_IN_A_QUEUE: usize = 2;
 /// Failing cells that are printed; all are in `legacy.json`.
 const SHOWN_FAILURES: usize = 60;
 /// How much of a failing cell's faults is printed (characters): enough to recognise it.
@@ -43,30 +46,13 @@ const SHOWN_CHARS: usize = 400;
 /// taken for, and what follows would prove nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_legacy_pair_works_through_the_sidecar_and_only_the_known_ones_without() {
-    let verdicts = run("direct", plan::directly(), Way::Direct).await;
-    let surprises: Vec<String> = OWN
-        .iter()
-        .filter_map(|(worker, requester, mode, expected)| {
-            let verdict = &verdicts[&format!("{worker}/{requester}/{mode}")];
-            let (good, line) = (verdict.is_good(), &verdict.line);
-            println!(
-                "{worker:24} {requester:12} {mode:12} {:4} {} -> {} {:?}",
-                if good { "yes" } else { "no" },
-                line["states"],
-                line["result"],
-                verdict.faults
-            );
-            (good != *expected).then(|| {
-                format!("{worker}/{requester}/{mode}: works without the sidecar: {good}, expected {expected}")
-            })
-        })
-        .collect();
-    assert!(surprises.is_empty(), "{surprises:#?}");
+    let only = std::env::var("PEERS_ONLY").ok();
+    if only.is_none() {
+        only_the_known_pairs_work_directly().await;
+    }
     if std::env::var_os("PEERS_DIRECT").is_some() {
         return;
     }
-
-    let only = std::env::var("PEERS_ONLY").ok();
     let trials = plan::through_the_sidecar(only.as_deref());
     let planned: usize = trials.iter().map(|trial| trial.cells.len()).sum();
     assert!(planned > 0, "PEERS_ONLY leaves no cell");
@@ -95,6 +81,28 @@ async fn every_legacy_pair_works_through_the_sidecar_and_only_the_known_ones_wit
         failing.len()
     );
     assert_eq!(verdicts.len(), planned, "cells are missing");
+}
+
+async fn only_the_known_pairs_work_directly() {
+    let verdicts = run("direct", plan::directly(), Way::Direct).await;
+    let surprises: Vec<String> = OWN
+        .iter()
+        .filter_map(|(worker, requester, mode, expected)| {
+            let verdict = &verdicts[&format!("{worker}/{requester}/{mode}")];
+            let (good, line) = (verdict.is_good(), &verdict.line);
+            println!(
+                "{worker:24} {requester:12} {mode:12} {:4} {} -> {} {:?}",
+                if good { "yes" } else { "no" },
+                line["states"],
+                line["result"],
+                verdict.faults
+            );
+            (good != *expected).then(|| {
+                format!("{worker}/{requester}/{mode}: works without the sidecar: {good}, expected {expected}")
+            })
+        })
+        .collect();
+    assert!(surprises.is_empty(), "{surprises:#?}");
 }
 
 /// Whether a sidecar stands between.
@@ -153,12 +161,21 @@ async fn run_trial(
         Program::Sdk => &worker.url,
         Program::Legacy { .. } => gates,
     };
+    let turns = match trial.worker.queues {
+        true => Semaphore::new(CLIENTS_IN_A_QUEUE),
+        false => Semaphore::new(REQUESTERS.len()),
+    };
+    let turns = &turns;
     let clients = REQUESTERS.iter().map(|requester| async move {
         let of = |cell: &&Cell| cell.requester.name == requester.name;
         let cells: Vec<&Cell> = trial.cells.iter().filter(of).collect();
         if cells.is_empty() {
             return (cells, Ok(Vec::new()));
         }
+        let _turn = turns
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let _slot = slots
             .acquire()
             .await

@@ -4,12 +4,15 @@
 
 use serde_json::{Value, json};
 
-/// Seconds that every worker's job takes. One, so that the waiting is seen and the whole stays short.
-pub(crate) const JOB_SECONDS: u64 = 1;
+/// Seconds that a worker's job takes: longer than the second after which the sidecar announces a task itself, so that a
+/// requester which does not want to wait always finds the task unfinished.
+const JOB: u64 = 2;
+/// Seconds that a job takes at a worker that does one after another: its requesters wait for all jobs before theirs.
+const QUEUED_JOB: u64 = 1;
 /// Seconds that a cell may take through the sidecar: these clients' own patience, which is 30 s where it is longest.
 const DEADLINE: u64 = 30;
 /// Seconds that a cell may take without the sidecar, where some wait for what never comes.
-const DIRECT_DEADLINE: u64 = 5;
+const DIRECT_DEADLINE: u64 = 8;
 
 /// How a program is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +37,14 @@ pub(crate) enum Outcome {
     CalledBack,
     /// The Ruby agent's report.
     Report,
-    /// The SDK workers' scenario `plain`.
+    /// The SDK workers' scenario `wait`.
     Plain,
 }
 
 impl Outcome {
     /// Whether `heard` is what the job makes of `asked`. An SDK's client may have put a gate's name behind `asked`.
-    pub(crate) fn is(self, heard: &str, asked: &str) -> bool {
-        let seconds = JOB_SECONDS;
+    /// `seconds` is how long the job took.
+    pub(crate) fn is(self, heard: &str, asked: &str, seconds: u64) -> bool {
         let echo = |prefix: String, suffix: &str| {
             heard
                 .strip_prefix(&prefix)
@@ -74,6 +77,10 @@ pub(crate) struct Worker {
     pub(crate) program: Program,
     pub(crate) arguments: &'static [&'static str],
     pub(crate) outcome: Outcome,
+    /// How many seconds a job takes.
+    pub(crate) seconds: u64,
+    /// Whether it does one job after another and answers no send meanwhile.
+    pub(crate) queues: bool,
 }
 
 /// One system's client with the modes that it has.
@@ -102,6 +109,21 @@ const fn worker(
         program,
         arguments,
         outcome,
+        seconds: JOB,
+        queues: false,
+    }
+}
+
+const fn queueing(
+    name: &'static str,
+    program: Program,
+    arguments: &'static [&'static str],
+    outcome: Outcome,
+) -> Worker {
+    Worker {
+        seconds: QUEUED_JOB,
+        queues: true,
+        ..worker(name, program, arguments, outcome)
     }
 }
 
@@ -134,14 +156,14 @@ pub(crate) const WORKERS: [Worker; 15] = [
     ),
     worker("praisonai", PRAISONAI, &[], Outcome::Echo),
     worker("praisonai --push", PRAISONAI, &["--push"], Outcome::Echo),
-    worker("fasta2a_worker", FASTA2A, &[], Outcome::Echo),
-    worker(
+    queueing("fasta2a_worker", FASTA2A, &[], Outcome::Echo),
+    queueing(
         "fasta2a_worker --quiet",
         FASTA2A,
         &["--quiet"],
         Outcome::Echo,
     ),
-    worker(
+    queueing(
         "pydantic_ai_legacy",
         legacy("fasta2a-0.6", "worker_fasta2a_06.py"),
         &[],
@@ -269,7 +291,7 @@ pub(crate) struct Cell {
     pub(crate) id: String,
     pub(crate) requester: Requester,
     pub(crate) mode: &'static str,
-    pub(crate) outcome: Outcome,
+    pub(crate) worker: Worker,
     deadline: u64,
 }
 
@@ -279,7 +301,7 @@ impl Cell {
             id: format!("{}/{}/{mode}", worker.name, requester.name),
             requester: *requester,
             mode,
-            outcome: worker.outcome,
+            worker: *worker,
             deadline: DEADLINE,
         }
     }
@@ -287,7 +309,13 @@ impl Cell {
     /// What the requester asks for: no other cell's text contains it. An SDK's worker plays the scenario that the first
     /// word names.
     pub(crate) fn text(&self) -> String {
-        format!("plain {}", self.mark())
+        format!("wait {}", self.mark())
+    }
+
+    /// Whether `heard` is the result of this cell's job.
+    pub(crate) fn is_result(&self, heard: &str) -> bool {
+        let worker = &self.worker;
+        worker.outcome.is(heard, &self.text(), worker.seconds)
     }
 
     /// The part of the text by which a job is known to be this cell's.

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::plan::{Cell, JOB_SECONDS, Program, Worker};
+use crate::plan::{Cell, Program, Worker};
 
 /// A process that does not say within this time that it listens is broken.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ pub(crate) async fn start_worker(places: &Places, worker: &Worker) -> Result<Ser
     let mut command = places.command(worker.program, worker.name, "worker");
     command.args(worker.arguments);
     if worker.program != Program::Sdk {
-        command.args(["--seconds", &JOB_SECONDS.to_string()]);
+        command.args(["--seconds", &worker.seconds.to_string()]);
     }
     command
         .stdout(Stdio::piped())
