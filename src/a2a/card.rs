@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Dialect, Object, Version};
+use super::dialect::recognise;
+use super::{Binding, Dialect, Object, Version};
 
 mod security;
 
@@ -99,6 +100,12 @@ impl WorkerCard {
                 "",
             );
         }
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
+            for interface in &mut interfaces {
+                interface.dialect = interface.dialect.and(dialect);
+            }
+        }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities
             .as_object()
@@ -154,21 +161,21 @@ fn add(
     if url.is_empty() {
         return;
     }
-    let is_jsonrpc = binding.eq_ignore_ascii_case(JSONRPC);
+    let known = Binding::from_card_name(binding);
     let resolved = base
         .join(url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
     let dialect = Version::parse(version)
-        .filter(|_| is_jsonrpc && resolved.is_some())
-        .map(Dialect::jsonrpc);
+        .filter(|_| resolved.is_some())
+        .and_then(|version| Dialect::of(version, known?));
     let interface = Interface {
         dialect,
         binding: binding.to_owned(),
         version: version.to_owned(),
         // A gRPC address must not become a path of the card's host.
         url: match resolved {
-            Some(resolved) if is_jsonrpc || url.contains("://") => resolved.into(),
+            Some(resolved) if known.is_some() || url.contains("://") => resolved.into(),
             _ => url.to_owned(),
         },
         tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),

@@ -56,9 +56,18 @@ pub struct A2aCall {
     pub body: Bytes,
     /// The parameters.
     pub params: Params,
-    /// What the path has before the binding's own part of it: the route's, and possibly a tenant's. Of no account where
-    /// the path says nothing.
-    pub lead: Option<Box<str>>,
+    /// Where the path says what is asked for.
+    pub place: Option<Place>,
+}
+
+/// Where in a path the binding's own part of it begins.
+#[derive(Debug)]
+pub struct Place {
+    /// How many bytes stand before it: the route's, and possibly a tenant's.
+    pub lead: usize,
+    /// Whether the request says by more than its path that it is a call of the protocol: a worker's own pages may well
+    /// lie at `/somewhere/tasks`.
+    pub sure: bool,
 }
 
 /// The parameters of a call.

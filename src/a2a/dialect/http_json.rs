@@ -251,6 +251,12 @@ fn typed(value: &str) -> Value {
     }
 }
 
+/// The segment that a tenant is in a path.
+#[must_use]
+pub fn tenant_path(tenant: &str) -> String {
+    format!("/{}", escaped(tenant))
+}
+
 /// One call on its way to a worker: what comes behind the interface's address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
@@ -292,7 +298,7 @@ pub fn encode_call(
     let v0 = version == Version::V0_3;
     let mut path = match tenant {
         _ if v0 => format!("/{V1}"),
-        Some(tenant) => format!("/{}", escaped(tenant)),
+        Some(tenant) => tenant_path(tenant),
         None => String::new(),
     };
     let mut take = |name: &str| match params.remove(name) {

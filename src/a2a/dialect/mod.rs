@@ -26,6 +26,7 @@ mod checks;
 mod codec;
 pub mod http_json;
 pub mod jsonrpc;
+pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
@@ -90,6 +91,17 @@ pub enum Binding {
 }
 
 impl Binding {
+    /// Every binding.
+    const ALL: [Binding; 2] = [Binding::JsonRpc, Binding::HttpJson];
+
+    /// Reads the name in a card, however it is written.
+    #[must_use]
+    pub fn from_card_name(name: &str) -> Option<Binding> {
+        Binding::ALL
+            .into_iter()
+            .find(|binding| binding.card_name().eq_ignore_ascii_case(name))
+    }
+
     /// The name in cards.
     #[must_use]
     pub fn card_name(self) -> &'static str {
@@ -158,6 +170,21 @@ impl Dialect {
             version,
             binding: Binding::HttpJson,
         }
+    }
+
+    /// This version over this binding, if there is such a thing.
+    #[must_use]
+    pub fn of(version: Version, binding: Binding) -> Option<Self> {
+        let wanted = Self { version, binding };
+        Dialect::ALL.contains(&wanted).then_some(wanted)
+    }
+
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
     }
 
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.
@@ -392,7 +419,7 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.
-fn json(model: &impl Serialize) -> Value {
+pub(crate) fn json(model: &impl Serialize) -> Value {
     serde_json::to_value(model).unwrap_or_default()
 }
 
@@ -432,7 +459,7 @@ fn config_request(operation: Operation, request: PushConfigRequest) -> Request {
 }
 
 /// Says which parameter is wrong, in words and (`data`) in the form of `google.rpc.BadRequest`.
-fn invalid_params(fault: &Fault) -> A2aError {
+pub(crate) fn invalid_params(fault: &Fault) -> A2aError {
     A2aError {
         kind: ErrorKind::InvalidParams,
         message: format!("Invalid parameters: {fault}"),

@@ -2,6 +2,7 @@
 //! but for the worker itself.
 
 mod card;
+mod list;
 mod pass;
 mod push;
 mod respond;
@@ -16,11 +17,12 @@ use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::access::{Access, principal};
-use super::call::{A2aCall, Call};
+use super::call::{A2aCall, Call, Params};
 use super::decide::Situation;
 use super::error::Error;
 use super::record::Note;
@@ -48,6 +50,48 @@ pub struct Routed {
     pub body: Body,
     /// Its route.
     pub route: Arc<Route>,
+}
+
+impl Routed {
+    /// With the tenant that the path names, now that the route's part of the path is known. What only looks like a call
+    /// of the protocol, or is one that the route does not serve, passes.
+    fn settled(mut self) -> Self {
+        let Call::A2a(call) = &mut self.call else {
+            return self;
+        };
+        let Some(place) = &call.place else {
+            return self;
+        };
+        let lead = self.parts.uri.path().get(..place.lead).unwrap_or_default();
+        let known = self.route.upstream.worker.known_now();
+        let own = known
+            .as_ref()
+            .map_or("", |known| known.endpoint.path().trim_end_matches('/'));
+        let inner = self.route.inner_path(lead).trim_end_matches('/');
+        let rest = inner.strip_prefix(own).unwrap_or(inner);
+        let tenant = match rest.strip_prefix('/') {
+            None if rest.is_empty() => None,
+            Some(tenant) if place.sure && !tenant.contains('/') => Some(tenant),
+            _ => return self.passing(),
+        };
+        if !self.route.serve.contains(&call.dialect) {
+            return self.passing();
+        }
+        if let (Some(tenant), Params::Read(params)) = (tenant, &mut call.params) {
+            let tenant = percent_decode_str(tenant).decode_utf8_lossy();
+            params.insert("tenant".to_owned(), tenant.into());
+        }
+        self
+    }
+
+    fn passing(mut self) -> Self {
+        if let Call::A2a(call) = std::mem::replace(&mut self.call, Call::Other)
+            && !call.body.is_empty()
+        {
+            self.body = Body::full(call.body);
+        }
+        self
+    }
 }
 
 /// What all calls share.
@@ -97,6 +141,7 @@ impl Service<Routed> for Bridge {
 
     fn call(&mut self, request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        let request = request.settled();
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => Box::pin(async move {
