@@ -10,6 +10,8 @@ mod plan;
 mod process;
 mod report;
 
+#[path = "../children.rs"]
+mod children;
 #[path = "../heard.rs"]
 #[allow(
     dead_code,
@@ -26,8 +28,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::plan::{Cell, OWN, Program, REQUESTERS, Trial};
-use crate::process::{Places, Server, run_client, start_gates, start_sidecar, start_worker};
+use crate::children::Server;
+use crate::plan::{Cell, OWN, Program, REQUESTERS, Trial, WORKERS};
+use crate::process::{Places, run_client, start_gates, start_sidecar, start_worker};
 use crate::report::{Verdict, Verdicts};
 
 /// Workers under way at once: most of their time is that of jobs.
@@ -152,7 +155,7 @@ async fn run_trial(
     gates: &str,
     slots: &Semaphore,
 ) -> Verdicts {
-    let (worker, sidecar) = match start(places, trial, way).await {
+    let (worker, sidecar, _store) = match start(places, trial, way).await {
         Ok(started) => started,
         Err(fault) => return all_fail(trial.cells.iter(), &fault),
     };
@@ -184,7 +187,7 @@ async fn run_trial(
         (cells, lines)
     });
     let heard = futures_util::future::join_all(clients).await;
-    let jobs = worker.jobs();
+    let jobs = worker.said("JOB ");
     let mut verdicts = Verdicts::new();
     for (cells, lines) in heard {
         match lines {
@@ -195,17 +198,25 @@ async fn run_trial(
     verdicts
 }
 
+/// The worker, the sidecar if one stands between, and the folder of the sidecar's store.
 async fn start(
     places: &Places,
     trial: &Trial,
     way: Way,
-) -> Result<(Server, Option<Server>), String> {
+) -> Result<(Server, Option<Server>, tempfile::TempDir), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let worker = start_worker(places, &trial.worker).await?;
-    let sidecar = match way {
-        Way::Direct => None,
-        Way::Sidecar => Some(start_sidecar(places, &trial.worker, &worker.url).await?),
+    if way == Way::Direct {
+        return Ok((worker, None, folder));
+    }
+    // Both stores meet every system.
+    let place = WORKERS.iter().position(|one| one.name == trial.worker.name);
+    let store = match place.unwrap_or_default() % 2 {
+        0 => "memory:".to_owned(),
+        _ => format!("sqlite:{}", folder.path().join("sidecar.db").display()),
     };
-    Ok((worker, sidecar))
+    let sidecar = start_sidecar(places, &trial.worker, &worker.url, &store).await?;
+    Ok((worker, Some(sidecar), folder))
 }
 
 fn judged(cells: &[&Cell], lines: &[Value], jobs: &[String], way: Way) -> Verdicts {
