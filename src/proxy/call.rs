@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
 
+use crate::a2a::dialect::recognise;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Request, Version};
 use crate::sink::render::Renderer;
 use crate::wire::Body;
@@ -80,15 +81,34 @@ pub enum Params {
 }
 
 impl A2aCall {
+    /// Takes it for one of another dialect: of that in which the task was sent, or of the worker's, where the call itself
+    /// could be of several.
+    #[must_use]
+    pub fn taken_for(self, other: Dialect) -> Self {
+        let dialect = recognise::by_task(self.dialect, self.operation, other);
+        Self {
+            dialect,
+            renderer: self.renderer.in_dialect(dialect),
+            ..self
+        }
+    }
+
     /// The parameters, read.
     ///
     /// # Errors
     /// As [`Dialect::decode_request`].
     pub fn decode(&self) -> Result<Request, A2aError> {
-        match &self.params {
+        let mut request = match &self.params {
             Params::Raw(bytes) => self.dialect.decode_request(self.operation, bytes),
             Params::Read(object) => self.dialect.read_request(self.operation, object.clone()),
+        }?;
+        // Who writes a bare task has written it by hand, and looks for the outcome by itself.
+        if self.renderer.is_bare()
+            && let Request::SendMessage(send) = &mut request
+        {
+            send.at_once();
         }
+        Ok(request)
     }
 
     /// The tenant that it names (§4.4.6); empty without one.

@@ -15,27 +15,34 @@ use http_body::Body as _;
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
 use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
 use crate::a2a::dialect::http_json::{self, HttpCall};
-use crate::a2a::dialect::jsonrpc;
 use crate::a2a::dialect::recognise::{self, Seen};
+use crate::a2a::dialect::{grpc, jsonrpc, paths};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
 use crate::source::webhook;
+use crate::wire::grpc::is_grpc;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
 use crate::wire::{Body, CollectError, collect};
 use crate::worker::A2A_VERSION;
+
+mod message;
 
 /// Where clients of 0.3 and 1.0 look for the card.
 const CARD_PATH: &str = "/.well-known/agent-card.json";
 
 /// Where clients of 0.2 look for it.
 const OLD_CARD_PATH: &str = "/.well-known/agent.json";
+
+/// Where clients of `python_a2a` look for it, by itself or below `/a2a`.
+const PYTHON_A2A_CARD_PATH: &str = "/agent.json";
 
 /// Where clients of 0.2 look for the extended card.
 const EXTENDED_CARD_PATH: &str = "/agent/authenticatedExtendedCard";
@@ -153,6 +160,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
                 call: Call::Card { version },
                 body,
             });
+        } else if path.ends_with(PYTHON_A2A_CARD_PATH) {
+            Call::Card {
+                version: Some(Version::PythonA2a),
+            }
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
@@ -160,7 +171,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         }
     } else if method == Method::DELETE {
         return Ok(by_path(request, limit));
-    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
+    } else if method == Method::POST
+        && (is_json(request.headers())
+            || path.contains(webhook::PATH)
+            || is_grpc(request.headers()) && grpc::find(path).is_some())
     {
         return Err(request);
     } else {
@@ -242,7 +256,27 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             body: Body::empty(),
         });
     }
+    if is_grpc(&parts.headers)
+        && let Some((version, operation)) = grpc::find(path)
+    {
+        let call = message::call(&parts, body, limit, version, operation).await?;
+        return Ok(Classified {
+            parts,
+            call: Call::A2a(call),
+            body: Body::empty(),
+        });
+    }
     let bytes = read(body, limit).await?;
+    if let Some(lead) = paths::lead(path) {
+        return match of_path(path, lead, &bytes) {
+            Ok(call) => Ok(Classified {
+                parts,
+                call: Call::A2a(call),
+                body: Body::empty(),
+            }),
+            Err(response) => Err(response),
+        };
+    }
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
     let head = http_json::decode_head(&parts.method, path, parts.uri.query(), version);
@@ -276,6 +310,35 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         Err(wrong) => {
             let (dialect, id, error) = *wrong;
             let renderer = Renderer::new(dialect, id);
+            Err(Box::new(
+                Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),
+            ))
+        }
+    }
+}
+
+fn not_served(version: &str) -> String {
+    format!("A2A version {version} is not served here; the agent card lists those that are.")
+}
+
+/// A call to the path of an operation.
+fn of_path(path: &str, lead: usize, bytes: &Bytes) -> Result<A2aCall, Box<Response<Body>>> {
+    let dialect = Dialect::PYTHON_A2A;
+    match paths::decode_call(path, bytes) {
+        Ok(call) => {
+            let task = call.params.get("id").and_then(Value::as_str);
+            Ok(A2aCall {
+                dialect,
+                operation: call.operation,
+                renderer: Renderer::path(dialect, call.form, task.map(ToOwned::to_owned)),
+                body: bytes.clone(),
+                params: Params::Read(call.params),
+                place: Some(Place { lead, sure: false }),
+            })
+        }
+        Err(wrong) => {
+            let (form, error) = *wrong;
+            let renderer = Renderer::path(dialect, form, None);
             Err(Box::new(
                 Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),
             ))
@@ -354,10 +417,7 @@ fn of_rpc(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     if let Some(name) = named
         && version.is_none()
     {
-        let error = A2aError::new(
-            ErrorKind::VersionNotSupported,
-            format!("A2A version {name} is not served here; the agent card lists those that are."),
-        );
+        let error = A2aError::new(ErrorKind::VersionNotSupported, not_served(name));
         return Err(Box::new((dialect, id, error)));
     }
     Ok(Some(A2aCall {

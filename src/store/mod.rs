@@ -77,6 +77,8 @@ pub struct WorkerLink {
     pub worker: String,
     /// The name of the way by which the task is being observed: a `source::Mode`; opaque to the store.
     pub source: String,
+    /// The name of the dialect that the task was sent in; opaque to the store. Empty where nobody sent it through here.
+    pub requester: String,
     /// The unguessable token of the sidecar's own webhook address for this task, sealed by digest: only a hash is kept.
     pub push_token_hash: Option<[u8; 32]>,
     /// Credentials and service parameters for the sidecar's own calls in this task, sealed. Dropped when the task ends.
@@ -296,6 +298,10 @@ pub trait TaskLog: Send + Sync {
     /// Removes events of a task below `keep_from`, and sets `first_seq`, which never goes back nor beyond the next
     /// event's number. `NotFound` if there is no record.
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError>;
+
+    /// Removes a task that is over, with all that hangs on it. `Conflict` if it is not over or has a pending delivery: a
+    /// webhook that was not acknowledged is not lost; `NotFound` if there is none.
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError>;
 
     /// Removes tasks that ended before `ended_before` and have no pending delivery, with all that hangs on them;
     /// at most `limit`. Returns how many went.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Known;
+use crate::a2a::Operation;
 
 /// Something that a worker can or cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,12 @@ pub enum Ability {
     Push,
     /// Answer ListTasks.
     List,
+    /// Answer SubscribeToTask: some do who answer no send with a stream (the Ruby agent).
+    Subscribe,
 }
 
 impl Ability {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 
     /// For logs.
     #[must_use]
@@ -34,6 +37,7 @@ impl Ability {
             Ability::Stream => "stream",
             Ability::Push => "push",
             Ability::List => "list",
+            Ability::Subscribe => "subscribe",
         }
     }
 
@@ -45,6 +49,7 @@ impl Ability {
             Ability::Stream => 3,
             Ability::Push => 4,
             Ability::List => 5,
+            Ability::Subscribe => 6,
         }
     }
 }
@@ -62,6 +67,10 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
+    /// A task that is under way can be watched.
+    pub subscribe: bool,
+    /// A stream is the best way for every send.
+    pub streams_first: bool,
     /// ListTasks is answered.
     pub list: bool,
 }
@@ -98,6 +107,7 @@ impl Learned {
         let of_kind = &known.dialect.traits().worker;
         let streams = || card.is_some_and(|card| card.streaming);
         let pushes = || card.is_some_and(|card| card.push);
+        let stream = can(Ability::Stream, of_kind.stream.unwrap_or_else(streams));
         Abilities {
             send: can(Ability::Send, true),
             return_immediately: can(
@@ -105,12 +115,17 @@ impl Learned {
                 of_kind.return_immediately.unwrap_or(true),
             ),
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
-            stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
-            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
-            list: can(
-                Ability::List,
-                known.dialect.supports(crate::a2a::Operation::ListTasks),
+            stream,
+            subscribe: can(
+                Ability::Subscribe,
+                of_kind.subscribe.unwrap_or_else(|| {
+                    of_kind.stream.unwrap_or_else(streams)
+                        && known.dialect.supports(Operation::SubscribeToTask)
+                }),
             ),
+            streams_first: stream && of_kind.streams_first,
+            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
+            list: can(Ability::List, known.dialect.supports(Operation::ListTasks)),
         }
     }
 }

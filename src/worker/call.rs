@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
-use crate::a2a::dialect::{http_json, jsonrpc};
+use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
-use crate::a2a::{Binding, Dialect, Operation, Request};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, Request};
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::sse::SseLimits;
@@ -24,6 +24,9 @@ const EXTENSIONS: [HeaderName; 2] = [
     HeaderName::from_static("a2a-extensions"),
     HeaderName::from_static("x-a2a-extensions"),
 ];
+
+/// The header of RFC 7240.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The most bytes of an HTTP error's body that are kept to be passed on.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -63,9 +66,10 @@ impl Worker {
         let known = self.known().await?;
         let exchange = async {
             let accept = match known.dialect.binding {
-                Binding::JsonRpc => "application/json",
+                Binding::JsonRpc | Binding::Paths => "application/json",
                 // The names of 1.0.1 and of 1.0.0.
                 Binding::HttpJson => "application/a2a+json, application/json",
+                Binding::Grpc => return self.call_grpc(&known, request, context).await,
             };
             let response = self.exchange(&known, request, context, accept).await?;
             let extensions = extensions_of(response.headers());
@@ -91,6 +95,9 @@ impl Worker {
     ) -> Result<Reply<Opened>, CallError> {
         let known = self.known().await?;
         let exchange = async {
+            if known.dialect.binding == Binding::Grpc {
+                return self.open_grpc(&known, request, context).await;
+            }
             let response = self
                 .exchange(&known, request, context, "text/event-stream")
                 .await?;
@@ -107,6 +114,8 @@ impl Worker {
             } else {
                 // An answer to the send is one task or message, whichever way it was asked for.
                 let operation = match request.operation() {
+                    // Its answers are no different, and its refusals are known by it.
+                    operation if known.dialect.binding == Binding::Paths => operation,
                     Operation::SendStreamingMessage => Operation::SendMessage,
                     _ => Operation::GetTask,
                 };
@@ -126,13 +135,8 @@ impl Worker {
         context: &CallContext,
         accept: &'static str,
     ) -> Result<http::Response<Incoming>, CallError> {
-        let (method, mut params) = known.dialect.encode_request(request);
+        let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
-        if let (Some(tenant), Some(params)) = (tenant, params.as_object_mut())
-            && known.dialect.traits().tenants
-        {
-            params.insert("tenant".to_owned(), tenant.into());
-        }
         let mut call = match known.dialect.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -142,7 +146,18 @@ impl Worker {
                 *call.uri_mut() = known.endpoint.clone();
                 call
             }
-            Binding::HttpJson => {
+            Binding::Paths => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let (path, body) = paths::encode_call(id, request);
+                let mut call = http::Request::new(Body::full(body));
+                *call.method_mut() = Method::POST;
+                *call.uri_mut() = super::below(&known.endpoint, &path).ok_or_else(|| {
+                    CallError::BadAnswer("the worker's address is not usable".to_owned())
+                })?;
+                call
+            }
+            // Calls over gRPC are made elsewhere.
+            Binding::HttpJson | Binding::Grpc => {
                 let operation = request.operation();
                 let version = known.dialect.version;
                 let out = http_json::encode_call(version, operation, params, tenant);
@@ -157,12 +172,7 @@ impl Worker {
         };
         let bodyless = call.body().is_end_stream();
         let headers = call.headers_mut();
-        headers.clone_from(context.headers());
-        for (name, value) in &self.target.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
+        self.put_headers(headers, known, context);
         if !bodyless {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -170,14 +180,45 @@ impl Worker {
         if accept == "text/event-stream" {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        rename_extensions(headers, known);
-        if let Some(version) = known.dialect.traits().a2a_version {
-            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
+        if known.dialect.traits().client_ids && wants_no_wait(request) {
+            // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
+            headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
         self.client
             .request(call)
             .await
             .map_err(CallError::from_client)
+    }
+
+    /// A call's method and parameters, with the tenant that the worker's interface names.
+    pub(super) fn params(&self, known: &Known, request: &Request) -> (&'static str, Value) {
+        let (method, mut params) = known.dialect.encode_request(request);
+        if let (Some(tenant), Some(params)) = (&known.tenant, params.as_object_mut())
+            && known.dialect.traits().tenants
+        {
+            params.insert("tenant".to_owned(), tenant.as_str().into());
+        }
+        (method, params)
+    }
+
+    /// The headers that a call has in every binding: the requester's, the sidecar's own where they are missing, and the
+    /// service parameters as the worker's version names them.
+    pub(super) fn put_headers(
+        &self,
+        headers: &mut HeaderMap,
+        known: &Known,
+        context: &CallContext,
+    ) {
+        headers.clone_from(context.headers());
+        for (name, value) in &self.target.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        rename_extensions(headers, known);
+        if let Some(version) = known.dialect.traits().a2a_version {
+            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
+        }
     }
 
     async fn read_answer(
@@ -214,6 +255,12 @@ impl Worker {
             headers: Box::new(end_to_end(&parts.headers)),
             body: bytes,
         };
+        if known.dialect.binding == Binding::Paths && !parts.status.is_success() {
+            return Err(match paths::decode_error(operation, &bytes) {
+                Some(error) if parts.status != StatusCode::UNAUTHORIZED => CallError::Rpc(error),
+                _ => http_error(bytes),
+            });
+        }
         if known.dialect.binding == Binding::HttpJson {
             return http_answer(known.dialect, operation, parts.status, &bytes)
                 .unwrap_or_else(|| Err(http_error(bytes)));
@@ -225,6 +272,14 @@ impl Worker {
                 .map_err(CallError::Rpc),
             Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
                 Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
+            }
+            _ if parts.status == StatusCode::INTERNAL_SERVER_ERROR
+                && let Some(kind) = known.dialect.crash(operation) =>
+            {
+                Err(CallError::Rpc(A2aError::new(
+                    kind,
+                    "The agent cannot read this call, or does not know it.",
+                )))
             }
             _ if !parts.status.is_success() => Err(http_error(bytes)),
             Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),
@@ -260,7 +315,17 @@ fn http_answer(
     })
 }
 
-fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
+fn wants_no_wait(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::SendMessage(send) if send
+            .configuration
+            .as_ref()
+            .is_some_and(|configuration| configuration.return_immediately == Some(true))
+    )
+}
+
+pub(super) fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
     EXTENSIONS
         .iter()
         .find_map(|name| headers.get(name))

@@ -3,6 +3,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
+use crate::a2a::extension;
+
 /// The headers that go along with calls to the worker: the requester's own for its own calls, and of those the
 /// credentials and service parameters for what the sidecar does for it later. `Debug` shows names only.
 #[derive(Clone, Default)]
@@ -35,33 +37,36 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Headers that describe the requester's body or its way of reading the answer, neither of which the worker sees.
 fn is_about_this_exchange(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "host"
-            | "content-length"
-            | "content-type"
-            | "content-encoding"
-            | "accept"
-            | "accept-encoding"
-            | "cache-control"
-            | "expect"
-            | "last-event-id"
-            | "prefer"
-            | "a2a-version"
-            | "x-request-id"
-    )
+    // Those of gRPC: timeouts, which are the requester's and not the task's, and compressions.
+    name.as_str().starts_with("grpc-")
+        || matches!(
+            name.as_str(),
+            "host"
+                | "content-length"
+                | "content-type"
+                | "content-encoding"
+                | "accept"
+                | "accept-encoding"
+                | "cache-control"
+                | "expect"
+                | "last-event-id"
+                | "prefer"
+                | "a2a-version"
+                | "x-request-id"
+        )
 }
 
 impl CallContext {
     /// For a call of the requester's own: everything that it sent and that is not about this one exchange.
     #[must_use]
     pub fn of_request(parts: &Parts) -> Self {
-        let headers = parts
+        let mut headers = parts
             .headers
             .iter()
             .filter(|(name, _)| !is_hop_by_hop(name) && !is_about_this_exchange(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        extension::remove_own(&mut headers);
         Self { headers }
     }
 

@@ -1,12 +1,14 @@
 //! What every form of JSON implements: the seam between the canonical model and what a version, or a system that took
 //! its own way from one, writes. The envelope around it is the binding's.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::shape;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::Fault;
-use crate::a2a::{Answer, Object, Operation, Request, StreamResponse, Task};
+use crate::a2a::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 /// One frame of an event stream, before its binding wraps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +50,15 @@ pub struct Traits {
     pub a2a_version: Option<&'static str>,
     /// Calls and tasks belong to a tenant (§4.4.6).
     pub tenants: bool,
+    /// Callers that wait send a message again by themselves when its answer is slow, under the same message id and mostly
+    /// under another task id: the repeats join the first.
+    pub resubmits: bool,
     /// What workers of this kind can do, whatever their card says.
     pub worker: Presets,
 }
 
 /// What is known of workers of a kind beforehand; what is not is the card's to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presets {
     /// Whether a send can be answered at once.
     pub return_immediately: Option<bool>,
@@ -63,6 +68,28 @@ pub struct Presets {
     pub stream: Option<bool>,
     /// Whether webhooks are posted.
     pub push: Option<bool>,
+    /// Whether a task that exists can be watched by a stream: believed unless said otherwise.
+    pub subscribe: Option<bool>,
+    /// Whether a stream is the best way for every send: some workers do the job in the stream alone.
+    pub streams_first: bool,
+}
+
+impl Presets {
+    /// Nothing is known.
+    pub const UNKNOWN: Presets = Presets {
+        return_immediately: None,
+        get: None,
+        stream: None,
+        push: None,
+        subscribe: None,
+        streams_first: false,
+    };
+}
+
+impl Default for Presets {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
 }
 
 /// A form of JSON. All of it is pure.
@@ -117,8 +144,40 @@ pub(super) trait Codec: Sync {
     /// The error that a code, a text and details mean.
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
 
+    /// The id of the task for which clients of the form register a webhook to find out whether any are taken; it need not
+    /// exist.
+    fn push_probe(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a task has one webhook at most, which nobody has to name.
+    fn one_webhook(&self) -> bool {
+        false
+    }
+
+    /// A header in which receivers of the form look for a webhook's token, beside the protocol's own.
+    fn token_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its servers answer a cancel only when the job that it should end is over, and possibly as completed: then
+    /// nobody is to wait for their word.
+    fn cancels_late(&self) -> bool {
+        false
+    }
+
+    /// What it means that a server of the form answers a call with HTTP 500 and no JSON, where that is its way of refusing.
+    fn crash(&self, _operation: Operation) -> Option<ErrorKind> {
+        None
+    }
+
+    /// What an error says: its own words, but where clients of the form compare them.
+    fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
+        Cow::Borrowed(&error.message)
+    }
+
     /// `error.data`.
-    fn error_data(&self, error: &crate::a2a::A2aError) -> Option<Value> {
+    fn error_data(&self, error: &A2aError) -> Option<Value> {
         error.data.clone()
     }
 }

@@ -22,7 +22,7 @@ const DIALECTS: [Dialect; 3] = [
     Dialect::jsonrpc(Version::V1_0),
 ];
 
-fn json_value() -> impl Strategy<Value = Value> {
+pub(super) fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -41,21 +41,21 @@ fn json_value() -> impl Strategy<Value = Value> {
 }
 
 /// Members that the model does not know.
-fn extra() -> impl Strategy<Value = Object> {
+pub(super) fn extra() -> impl Strategy<Value = Object> {
     btree_map("x-[a-z]{1,6}", json_value(), 0..3).prop_map(|members| members.into_iter().collect())
 }
 
 /// Not empty: an empty one beside kept members comes back as none (last line of the table).
-fn metadata() -> impl Strategy<Value = Option<Object>> {
+pub(super) fn metadata() -> impl Strategy<Value = Option<Object>> {
     of(btree_map("[a-z]{1,6}", json_value(), 1..3)
         .prop_map(|members| members.into_iter().collect()))
 }
 
-fn id() -> impl Strategy<Value = String> {
+pub(super) fn id() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9-]{1,12}"
 }
 
-fn part() -> impl Strategy<Value = Part> {
+pub(super) fn part() -> impl Strategy<Value = Part> {
     let content = prop_oneof![
         ".{0,12}".prop_map(PartContent::Text),
         "[A-Za-z0-9+/]{0,12}".prop_map(PartContent::Raw),
@@ -80,7 +80,7 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 /// Without an unspecified role ("comes back as agent").
-fn message() -> impl Strategy<Value = Message> {
+pub(super) fn message() -> impl Strategy<Value = Message> {
     (
         (id(), of(id()), of(id())),
         prop_oneof![Just(Role::User), Just(Role::Agent)],
@@ -104,7 +104,7 @@ fn message() -> impl Strategy<Value = Message> {
         )
 }
 
-fn artifact() -> impl Strategy<Value = Artifact> {
+pub(super) fn artifact() -> impl Strategy<Value = Artifact> {
     (
         (id(), of(".{0,8}"), of(".{0,8}")),
         vec(part(), 0..3),
@@ -126,7 +126,7 @@ fn artifact() -> impl Strategy<Value = Artifact> {
 }
 
 /// With times as 1.0 writes them ("the same moment").
-fn status() -> impl Strategy<Value = TaskStatus> {
+pub(super) fn status() -> impl Strategy<Value = TaskStatus> {
     (
         proptest::sample::select(&TaskState::ALL[..]),
         of(message()),
@@ -141,7 +141,7 @@ fn status() -> impl Strategy<Value = TaskStatus> {
         })
 }
 
-fn task() -> impl Strategy<Value = Task> {
+pub(super) fn task() -> impl Strategy<Value = Task> {
     (
         (id(), id()),
         status(),
@@ -163,7 +163,7 @@ fn task() -> impl Strategy<Value = Task> {
         )
 }
 
-fn event() -> impl Strategy<Value = StreamResponse> {
+pub(super) fn event() -> impl Strategy<Value = StreamResponse> {
     prop_oneof![
         task().prop_map(StreamResponse::Task),
         message().prop_map(StreamResponse::Message),
@@ -201,7 +201,7 @@ fn event() -> impl Strategy<Value = StreamResponse> {
     ]
 }
 
-fn push_config() -> impl Strategy<Value = PushConfig> {
+pub(super) fn push_config() -> impl Strategy<Value = PushConfig> {
     let authentication = (
         proptest::collection::btree_set("[A-Z][a-z]{1,6}", 0..3),
         of(".{1,8}"),
@@ -232,7 +232,7 @@ fn push_config() -> impl Strategy<Value = PushConfig> {
         )
 }
 
-fn send() -> impl Strategy<Value = SendMessageRequest> {
+pub(super) fn send() -> impl Strategy<Value = SendMessageRequest> {
     let configuration = (
         vec("[a-z]/[a-z]", 0..3),
         of(push_config()),
@@ -260,7 +260,7 @@ fn send() -> impl Strategy<Value = SendMessageRequest> {
     )
 }
 
-fn request() -> impl Strategy<Value = Request> {
+pub(super) fn request() -> impl Strategy<Value = Request> {
     let task = || (id(), extra()).prop_map(|(id, extra)| TaskRequest { id, extra });
     let config = || {
         (id(), id(), extra()).prop_map(|(task_id, id, extra)| PushConfigRequest {
@@ -290,10 +290,19 @@ fn request() -> impl Strategy<Value = Request> {
     ]
 }
 
+/// Each case is a whole task in every dialect; more of them find nothing that these do not. The same cases on every
+/// run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` search wider.
+pub(super) fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 96,
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    // Each case is a whole task in every dialect; more of them find nothing that these do not.
-    // The same cases on every run; PROPTEST_RNG_SEED and PROPTEST_CASES search wider.
-    #![proptest_config(ProptestConfig { cases: 96, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn canonical_values_survive_their_own_json(event in event(), config in push_config()) {

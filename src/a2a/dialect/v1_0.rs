@@ -30,12 +30,8 @@ static TRAITS: Traits = Traits {
     stream_errors_as_frames: false,
     a2a_version: Some("1.0"),
     tenants: true,
-    worker: Presets {
-        return_immediately: None,
-        get: None,
-        stream: None,
-        push: None,
-    },
+    resubmits: false,
+    worker: Presets::UNKNOWN,
 };
 
 impl Codec for V1_0 {
@@ -212,6 +208,11 @@ fn normalize_times(value: &mut Value) {
     let Some(status) = value.get_mut("status").and_then(Value::as_object_mut) else {
         return;
     };
+    normalize_time(status);
+}
+
+/// The same for a status itself.
+pub(super) fn normalize_time(status: &mut Object) {
     let Some(Value::String(text)) = status.get_mut("timestamp") else {
         return;
     };

@@ -5,6 +5,7 @@ mod card;
 mod list;
 mod pass;
 mod push;
+mod repeats;
 mod respond;
 mod send;
 mod task;
@@ -25,11 +26,13 @@ use super::access::{Access, principal};
 use super::call::{A2aCall, Call, Params};
 use super::decide::Situation;
 use super::error::Error;
+use super::probes::Probes;
 use super::record::Note;
 use super::route::{Route, Routes};
-use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
+use crate::a2a::extension;
+use crate::a2a::{A2aError, Dialect};
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
@@ -39,6 +42,7 @@ use crate::task::TaskKey;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
+pub use repeats::Repeats;
 
 /// A request that has found its route.
 pub struct Routed {
@@ -100,6 +104,8 @@ pub struct Shared {
     pub sources: Sources,
     /// All routes, for what arrives without one of its own (webhooks name a task).
     pub routes: Arc<Routes>,
+    /// Sends that their requesters may send again by themselves.
+    pub repeats: Repeats,
     /// Who may see what.
     pub access: Access,
     /// Where webhooks may go.
@@ -108,6 +114,8 @@ pub struct Shared {
     pub max_body_bytes: usize,
     /// The most push configs of one task.
     pub max_push_configs: usize,
+    /// Webhooks that were registered to find out whether any are taken.
+    pub probes: Probes,
     /// Reads on what requesters have left.
     pub drainer: Drainer,
     /// Ends streams cleanly when the sidecar stops.
@@ -163,7 +171,10 @@ impl Service<Routed> for Bridge {
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
-            Call::A2a(call) => Box::pin(async move {
+            Call::A2a(mut call) => Box::pin(async move {
+                if extension::asks_for_generations(&request.parts.headers) {
+                    call.renderer.show_generations();
+                }
                 let asked = Asked(Box::new(Facts {
                     principal: principal(
                         &request.route.name,
@@ -212,6 +223,37 @@ impl Asked {
 
     fn context(&self) -> CallContext {
         CallContext::of_request(&self.parts)
+    }
+
+    /// The same call, known for what it is by the task that it names: see [`A2aCall::taken_for`].
+    fn about(self, record: Option<&TaskRecord>) -> Self {
+        match record.and_then(|record| Dialect::from_name(&record.link.requester)) {
+            Some(sent) => self.taken_for(sent),
+            None => self,
+        }
+    }
+
+    /// The same of a task that only the worker has: who asks for it here is most likely of the worker's own kind.
+    async fn about_workers_own(self) -> Result<Self, Error> {
+        let dialect = self.known().await?.dialect;
+        Ok(self.taken_for(dialect))
+    }
+
+    fn taken_for(self, other: Dialect) -> Self {
+        let Facts {
+            parts,
+            route,
+            call,
+            principal,
+            tenant,
+        } = *self.0;
+        Asked(Box::new(Facts {
+            call: call.taken_for(other),
+            parts,
+            route,
+            principal,
+            tenant,
+        }))
     }
 
     fn renderer(&self) -> &Renderer {

@@ -38,7 +38,8 @@ pub fn task_config(flat: Value) -> Value {
     json!({ "taskId": task, "pushNotificationConfig": inner })
 }
 
-fn config(config: &mut Object) {
+/// A registration, flat or not.
+pub fn config(config: &mut Object) {
     if let Some(Value::Object(authentication)) = config.get_mut("authentication") {
         let scheme = authentication.remove("scheme");
         authentication
@@ -109,7 +110,7 @@ fn status_of(object: &mut Object) {
 }
 
 /// The name in 0.x.
-fn state_name(state: TaskState) -> &'static str {
+pub(in crate::a2a::dialect) fn state_name(state: TaskState) -> &'static str {
     match state {
         TaskState::Unspecified => "unknown",
         TaskState::Submitted => "submitted",
@@ -123,13 +124,14 @@ fn state_name(state: TaskState) -> &'static str {
     }
 }
 
-fn parts_of(object: &mut Object) {
+/// Every part of a message or an artifact.
+pub fn parts_of(object: &mut Object) {
     for part in objects(object, "parts") {
         self::part(part);
     }
 }
 
-fn part(part: &mut Object) {
+pub fn part(part: &mut Object) {
     let is_text = |name: &str| part.get(name).is_some_and(Value::is_string);
     if is_text("text") {
         set_kind(part, "text");
@@ -172,7 +174,7 @@ fn file(part: &mut Object, content: &str, name: &str) {
 
 /// A part whose content this model does not know, from a 1.0 worker: its members travel as data, since 0.x
 /// clients refuse a message that has a part without `kind`.
-fn unknown(part: &mut Object) {
+pub fn unknown(part: &mut Object) {
     let metadata = part.remove("metadata");
     let mut kept = Object::new();
     for name in ["filename", "mediaType"] {
@@ -217,7 +219,7 @@ fn set_metadata(part: &mut Object, name: &str, value: Value) {
 }
 
 /// The objects in a list.
-fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
+pub fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
     object
         .get_mut(name)
         .and_then(Value::as_array_mut)
