@@ -137,4 +137,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--dialect", choices=DIALECTS, required=True)
     dialect = parser.parse_args().dialect
-    main(lambda base: Adapter.open(dialect, base), lambda body: body, {"long-poll": long_poll, "resume": resume})
+    main(lambda base, _binding: Adapter.open(dialect, base), lambda body: body, {"long-poll": long_poll, "resume": resume})

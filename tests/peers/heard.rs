@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::script::Artifact;
 
-/// An agent's message: its id and its text parts joined.
+/// An agent's message: its id and its parts joined.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said {
     id: String,
@@ -253,11 +253,19 @@ fn is_agent(message: &Value) -> bool {
 }
 
 fn said_in(message: &Value) -> Said {
-    let parts = list(&message["parts"]).filter_map(|part| part["text"].as_str());
     Said {
         id: text(&message["messageId"]),
-        text: parts.collect::<Vec<_>>().join("\n"),
+        text: said(list(&message["parts"])),
     }
+}
+
+/// What a message says, as one text: its texts, and its other parts in their common form.
+pub(crate) fn said<'a>(parts: impl Iterator<Item = &'a Value>) -> String {
+    let one = |it| match part(it) {
+        Value::Object(part) if part.len() == 1 && part.contains_key("text") => text(&part["text"]),
+        other => other.to_string(),
+    };
+    parts.map(one).collect::<Vec<_>>().join("\n")
 }
 
 fn status_message(it: &Value) -> Option<Said> {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::grid::{Cell, Pair};
+use crate::grid::{Cell, Pair, binding, sdk};
 
 /// A process of the grid that does not say within this time that it listens is broken.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -77,8 +77,13 @@ impl Places {
         command
     }
 
+    fn rust(&self, binary: &str) -> Command {
+        Command::new(self.installed.join("rust/debug").join(binary))
+    }
+
     fn worker(&self, sdk: &str) -> Command {
         match sdk {
+            "rust-v1" => self.rust("peer-worker"),
             "js-v1" => self.node("worker.mjs"),
             _ => self.python(sdk, &format!("worker_{}.py", sdk.replace('-', "_"))),
         }
@@ -91,6 +96,7 @@ impl Places {
                 command.args(["--dialect", dialect]);
                 command
             }
+            None if requester == "rust-v1" => self.rust("peer-client"),
             None if requester == "js-v1" => self.node("client.mjs"),
             None => self.python(
                 requester,
@@ -114,9 +120,10 @@ pub(crate) struct Server {
 /// Starts the pair's worker.
 pub(crate) async fn start_worker(places: &Places, pair: &Pair) -> Result<Server, String> {
     let name = format!("{}-{}-worker", pair.worker, pair.restriction);
-    let mut command = places.worker(pair.worker);
+    let mut command = places.worker(sdk(pair.worker));
     command
         .args(["--restrict", pair.restriction])
+        .args(["--binding", binding(pair.worker)])
         .stdout(Stdio::piped())
         .stderr(log_file(&places.log(&name))?);
     let mut child = spawn(command, &name)?;
@@ -169,7 +176,8 @@ pub(crate) async fn run_client(
     gates: &str,
 ) -> Result<Vec<Value>, String> {
     let first = cells.first().map_or("none", |cell| cell.id.as_str());
-    let name = first.split('/').take(3).collect::<Vec<_>>().join("-") + "-client";
+    let pair: Vec<&str> = first.split('/').take(2).collect();
+    let name = format!("{}-{requester}-client", pair.join("-"));
     let log = places.log(&name);
     let orders: Vec<Value> = cells.iter().map(|cell| cell.order()).collect();
     let plan = json!({"base": base, "gates": gates, "cells": orders}).to_string();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::grid::Pair;
+use crate::grid::{Pair, binding};
 use crate::heard::News;
 use crate::process::call;
 
@@ -29,6 +29,9 @@ const OPERATIONS: [(&str, &str, &[&str]); 6] = [
 
 /// Asks the worker for every operation, by hand.
 pub(crate) async fn check(url: &str, pair: &Pair) -> Result<(), String> {
+    if binding(pair.worker) != "jsonrpc" {
+        return Ok(());
+    }
     let v1 = !pair.worker.starts_with("py-v0");
     for (v1_name, v0_name, offered_under) in OPERATIONS {
         let method = if v1 { v1_name } else { v0_name };
@@ -36,7 +39,7 @@ pub(crate) async fn check(url: &str, pair: &Pair) -> Result<(), String> {
             json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params(v1, v1_name)});
         let answer = call(url, v1.then_some("1.0"), &request).await?;
         let offered = answer.get("result").is_some() || answer["error"]["code"] == TASK_NOT_FOUND;
-        if offered != offered_under.contains(&pair.restriction) {
+        if offered != (pair.restriction == "any" || offered_under.contains(&pair.restriction)) {
             return Err(format!(
                 "the worker's answer to {method} is not that of a {} worker: {answer}",
                 pair.restriction
@@ -44,7 +47,7 @@ pub(crate) async fn check(url: &str, pair: &Pair) -> Result<(), String> {
         }
         if v1_name == "SendMessage" && offered {
             let over = News::read(&answer["result"])?.is_end();
-            if over != (pair.restriction == "blocking") {
+            if over != matches!(pair.restriction, "blocking" | "any") {
                 return Err(format!(
                     "a {} worker waits, or does not: {answer}",
                     pair.restriction
