@@ -103,7 +103,8 @@ class Adapter:
         return dump(await self.client().cancel_task(TaskIdParams(id=task_id)))
 
     async def set_hook(self, task_id, hook) -> None:
-        config = PushNotificationConfig(**hook)
+        # Over HTTP+JSON and gRPC this client reads no answer whose config has no id, and sends the one it is given.
+        config = PushNotificationConfig(id=None if not self.chosen else f"hook-{task_id}", **hook)
         await self.client().set_task_callback(
             TaskPushNotificationConfig(task_id=task_id, push_notification_config=config)
         )

@@ -298,6 +298,10 @@ fn works_directly(worker: &str, restriction: &str, cell: &Cell) -> bool {
             cell.mode == "stream" && cell.scenario != "cancel"
         }
         "stream" => matches!(cell.mode.as_str(), "stream" | "resubscribe"),
+        // This worker answers every send at the end.
+        "any" if worker == "py-v02" => {
+            cell.mode == "blocking" || (cell.mode == "stream" && cell.scenario != "cancel")
+        }
         "any" if worker.starts_with("py-v0") => {
             cell.mode != "resubscribe" && !(cell.mode == "stream" && cell.scenario == "cancel")
         }

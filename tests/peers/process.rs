@@ -27,6 +27,11 @@ pub(crate) struct Places {
     logs: PathBuf,
 }
 
+/// A program of the crate beside this one: Cargo puts it where it puts the sidecar.
+fn rust_peer(binary: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_a2a-sidecar")).with_file_name(binary)
+}
+
 impl Places {
     /// Finds them, and fails with what to do if `setup` has not run. The JavaScript files are put beside their
     /// `node_modules`, where alone Node looks for these.
@@ -37,6 +42,13 @@ impl Places {
             if !installed.join(stamp).is_file() {
                 return Err(format!(
                     "the real peers are not installed ({stamp} is missing): run tests/run"
+                ));
+            }
+        }
+        for binary in ["peer-worker", "peer-client"] {
+            if !rust_peer(binary).is_file() {
+                return Err(format!(
+                    "the Rust peers are not built ({binary} is missing): run tests/run, or cargo build -p a2a-sidecar-peers"
                 ));
             }
         }
@@ -78,7 +90,7 @@ impl Places {
     }
 
     fn rust(&self, binary: &str) -> Command {
-        Command::new(self.installed.join("rust/debug").join(binary))
+        Command::new(rust_peer(binary))
     }
 
     fn worker(&self, sdk: &str) -> Command {
