@@ -154,21 +154,21 @@ fn add(
     if url.is_empty() {
         return;
     }
-    let is_jsonrpc = binding.eq_ignore_ascii_case(JSONRPC);
+    let known = Binding::from_card_name(binding);
     let resolved = base
         .join(url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
     let dialect = Version::parse(version)
-        .filter(|_| is_jsonrpc && resolved.is_some())
-        .map(Dialect::jsonrpc);
+        .filter(|_| resolved.is_some())
+        .and_then(|version| Dialect::of(version, known?));
     let interface = Interface {
         dialect,
         binding: binding.to_owned(),
         version: version.to_owned(),
         // A gRPC address must not become a path of the card's host.
         url: match resolved {
-            Some(resolved) if is_jsonrpc || url.contains("://") => resolved.into(),
+            Some(resolved) if known.is_some() || url.contains("://") => resolved.into(),
             _ => url.to_owned(),
         },
         tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
@@ -268,19 +268,13 @@ const ADDRESSES: [&str; 5] = [
 fn interface(served: &Served) -> Value {
     let mut interface = json!({
         "url": served.url,
-        "protocolBinding": binding_name(served.dialect.binding),
+        "protocolBinding": served.dialect.binding.card_name(),
         "protocolVersion": served.dialect.version.number(),
     });
     if let Some(tenant) = &served.tenant {
         interface["tenant"] = Value::from(tenant.as_str());
     }
     interface
-}
-
-fn binding_name(binding: Binding) -> &'static str {
-    match binding {
-        Binding::JsonRpc => JSONRPC,
-    }
 }
 
 /// `url` and its companions, for the 0.x version that is asked for, else for the newest that is served.
@@ -305,7 +299,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
         version: card_version,
         ..main.dialect
     };
-    let transport = binding_name(main.dialect.binding);
+    let transport = main.dialect.binding.card_name();
     out.insert("url".to_owned(), Value::from(main.url.as_str()));
     out.insert(
         "protocolVersion".to_owned(),
@@ -315,7 +309,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
     if card_version != Version::V0_2 {
         let all = of_v0()
             .filter(|served| served.dialect.version == main.dialect.version)
-            .map(|served| json!({ "url": served.url, "transport": binding_name(served.dialect.binding) }));
+            .map(|served| json!({ "url": served.url, "transport": served.dialect.binding.card_name() }));
         out.insert("additionalInterfaces".to_owned(), all.collect());
     }
 }

@@ -1,14 +1,14 @@
 //! The classify layer: reads as much of a request as tells what it is, and no more.
 //!
-//! Total: every request becomes a [`Call`], and what is no call of the protocol passes. A JSON-RPC body is read whole
-//! (within the bound) and walked over once; other bodies are not touched.
+//! Total: every request becomes a [`Call`], and what is no call of the protocol passes. HTTP+JSON is told by verb and path,
+//! JSON-RPC by its body, which is read whole (within the bound) and walked over once; other bodies are not touched.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
@@ -18,11 +18,12 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
-use super::call::{A2aCall, Call, Classified};
+use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
+use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::jsonrpc;
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{A2aError, Dialect, Operation, Version};
+use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
 use crate::source::webhook;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
@@ -154,8 +155,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
-            Call::Other
+            return Ok(by_path(request, limit));
         }
+    } else if method == Method::DELETE {
+        return Ok(by_path(request, limit));
     } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
     {
         return Err(request);
@@ -168,6 +171,49 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         call,
         body: bounded(body, limit),
     })
+}
+
+/// A request without a body of its own, which is a call of HTTP+JSON if its path is one's.
+fn by_path(request: Request<Body>, limit: usize) -> Classified {
+    let (parts, body) = request.into_parts();
+    let named = named_version(&parts);
+    let version = named.and_then(Version::parse);
+    let (method, path) = (&parts.method, parts.uri.path());
+    let call = match http_json::decode_head(method, path, parts.uri.query(), version) {
+        Some(head) => Call::A2a(of_head(&parts, named.is_some(), &head, head.params.clone())),
+        None => Call::Other,
+    };
+    Classified {
+        parts,
+        call,
+        body: bounded(body, limit),
+    }
+}
+
+/// A call over HTTP+JSON with these parameters.
+fn of_head(parts: &Parts, named: bool, head: &HttpCall<'_>, params: Object) -> A2aCall {
+    let dialect = Dialect::http_json(head.version);
+    let says = |name, text: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .is_some_and(|value| value.contains(text))
+    };
+    // 1.0.0 spoke of `application/json`: who does is answered so.
+    let plain_json = says(CONTENT_TYPE, "application/json")
+        || (says(ACCEPT, "application/json") && !says(ACCEPT, "a2a+json"));
+    A2aCall {
+        dialect,
+        operation: head.operation,
+        renderer: Renderer::http_json(dialect, plain_json),
+        body: Bytes::new(),
+        params: Params::Read(params),
+        place: Some(Place {
+            lead: head.lead.len(),
+            sure: named || parts.method != Method::GET,
+        }),
+    }
 }
 
 /// A passing body within the bound. One whose length is told is held to it by HTTP itself: it is refused here, by being
@@ -196,6 +242,25 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         });
     }
     let bytes = read(body, limit).await?;
+    let named = named_version(&parts);
+    let version = named.and_then(Version::parse);
+    let head = http_json::decode_head(&parts.method, path, parts.uri.query(), version);
+    if let Some(head) = head {
+        let mut call = of_head(&parts, named.is_some(), &head, Object::new());
+        call.params = match http_json::with_body(head.params, &bytes) {
+            Ok(params) => Params::Read(params),
+            Err(error) => {
+                let answer = Error::A2a(error).to_rpc(&call.renderer, call.operation);
+                return Err(Box::new(answer));
+            }
+        };
+        call.body = bytes;
+        return Ok(Classified {
+            parts,
+            call: Call::A2a(call),
+            body: Body::empty(),
+        });
+    }
     match recognise(&parts, &bytes) {
         Ok(Some(call)) => Ok(Classified {
             parts,
@@ -291,9 +356,10 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     Ok(Some(A2aCall {
         dialect,
         operation,
-        id,
         body: bytes.clone(),
-        params,
+        renderer: Renderer::new(dialect, id),
+        params: Params::Raw(params),
+        place: None,
     }))
 }
 

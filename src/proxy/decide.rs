@@ -2,7 +2,7 @@
 //! version, the worker's version and abilities, and the route.
 
 use super::route::{Delivery, Observe};
-use crate::a2a::{Operation, Version};
+use crate::a2a::{Dialect, Operation, Version};
 use crate::source::{Mode, Want};
 use crate::worker::Abilities;
 
@@ -15,10 +15,10 @@ pub struct Situation<'a> {
     pub want: Want,
     /// Whether a send brings a webhook with it.
     pub inline_push: bool,
-    /// The requester's version.
-    pub requester: Version,
-    /// The worker's version.
-    pub worker: Version,
+    /// The requester's dialect.
+    pub requester: Dialect,
+    /// The worker's dialect.
+    pub worker: Dialect,
     /// What the worker offers.
     pub can: Abilities,
     /// Whether the worker can reach the sidecar's own webhook.
@@ -77,17 +77,16 @@ pub fn decide(situation: &Situation<'_>) -> Plan {
                 Plan::Log
             }
         }
-        Operation::ListTasks => match (situation.requester.is_v0(), situation.worker.is_v0()) {
-            (false, false) => Plan::Pass,
-            _ => Plan::Unsupported,
-        },
+        Operation::ListTasks if !situation.worker.supports(Operation::ListTasks) => {
+            Plan::Unsupported
+        }
+        Operation::ListTasks => forward(situation),
         Operation::GetExtendedAgentCard => Plan::Translate,
     }
 }
 
-/// 0.2 and 0.3 are one version on the wire.
 fn same_wire(situation: &Situation<'_>) -> bool {
-    situation.requester.is_v0() == situation.worker.is_v0()
+    situation.requester.same_wire(situation.worker)
 }
 
 fn forward(situation: &Situation<'_>) -> Plan {
@@ -151,7 +150,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
         add(Mode::Blocking, can.send);
     }
     // 0.2 servers wait for the end even when asked not to.
-    let at_once = can.return_immediately && situation.worker != Version::V0_2;
+    let at_once = can.return_immediately && situation.worker.version != Version::V0_2;
     if situation.want == Want::AtOnce && !situation.inline_push {
         // A requester that polls costs the worker nothing but its polls: no stream need be held for it.
         add(Mode::Poll, can.send && at_once);

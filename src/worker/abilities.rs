@@ -1,4 +1,4 @@
-//! What a worker offers: its card's word, corrected by what the wire has shown.
+//! What a worker offers: its card's word, corrected by what is known of its kind and by what the wire has shown.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -89,12 +89,18 @@ impl Learned {
             _ => believed,
         };
         let card = known.card.as_ref();
+        let of_kind = &known.dialect.traits().worker;
+        let streams = || card.is_some_and(|card| card.streaming);
+        let pushes = || card.is_some_and(|card| card.push);
         Abilities {
             send: can(Ability::Send, true),
-            return_immediately: can(Ability::ReturnImmediately, true),
-            get: can(Ability::Get, true),
-            stream: can(Ability::Stream, card.is_some_and(|card| card.streaming)),
-            push: can(Ability::Push, card.is_some_and(|card| card.push)),
+            return_immediately: can(
+                Ability::ReturnImmediately,
+                of_kind.return_immediately.unwrap_or(true),
+            ),
+            get: can(Ability::Get, of_kind.get.unwrap_or(true)),
+            stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
+            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The integration tests: the sidecar as a process between requesters and workers made for the purpose.
 
 mod access;
+mod bindings;
 mod cancel;
 mod cards;
 mod faults;

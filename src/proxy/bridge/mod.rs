@@ -16,11 +16,12 @@ use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::access::{Access, principal};
-use super::call::{A2aCall, Call};
+use super::call::{A2aCall, Call, Params};
 use super::decide::Situation;
 use super::error::Error;
 use super::record::Note;
@@ -48,6 +49,48 @@ pub struct Routed {
     pub body: Body,
     /// Its route.
     pub route: Arc<Route>,
+}
+
+impl Routed {
+    /// With the tenant that the path names, now that the route's part of the path is known. What only looks like a call
+    /// of the protocol, or is one that the route does not serve, passes.
+    fn settled(mut self) -> Self {
+        let Call::A2a(call) = &mut self.call else {
+            return self;
+        };
+        let Some(place) = &call.place else {
+            return self;
+        };
+        let lead = self.parts.uri.path().get(..place.lead).unwrap_or_default();
+        let known = self.route.upstream.worker.known_now();
+        let own = known
+            .as_ref()
+            .map_or("", |known| known.endpoint.path().trim_end_matches('/'));
+        let inner = self.route.inner_path(lead).trim_end_matches('/');
+        let rest = inner.strip_prefix(own).unwrap_or(inner);
+        let tenant = match rest.strip_prefix('/') {
+            None if rest.is_empty() => None,
+            Some(tenant) if place.sure && !tenant.contains('/') => Some(tenant),
+            _ => return self.passing(),
+        };
+        if !self.route.serve.contains(&call.dialect) {
+            return self.passing();
+        }
+        if let (Some(tenant), Params::Read(params)) = (tenant, &mut call.params) {
+            let tenant = percent_decode_str(tenant).decode_utf8_lossy();
+            params.insert("tenant".to_owned(), tenant.into());
+        }
+        self
+    }
+
+    fn passing(mut self) -> Self {
+        if let Call::A2a(call) = std::mem::replace(&mut self.call, Call::Other)
+            && !call.body.is_empty()
+        {
+            self.body = Body::full(call.body);
+        }
+        self
+    }
 }
 
 /// What all calls share.
@@ -97,6 +140,7 @@ impl Service<Routed> for Bridge {
 
     fn call(&mut self, request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        let request = request.settled();
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => Box::pin(async move {
@@ -125,8 +169,7 @@ impl Service<Routed> for Bridge {
                         &request.parts.headers,
                         &request.route.identity_headers,
                     ),
-                    renderer: Renderer::new(call.dialect, call.id.clone()),
-                    tenant: tenant_of(&call),
+                    tenant: call.tenant(),
                     parts: request.parts,
                     route: request.route,
                     call,
@@ -146,7 +189,6 @@ struct Facts {
     route: Arc<Route>,
     call: A2aCall,
     principal: Principal,
-    renderer: Renderer,
     tenant: Arc<str>,
 }
 
@@ -169,6 +211,10 @@ impl Asked {
 
     fn context(&self) -> CallContext {
         CallContext::of_request(&self.parts)
+    }
+
+    fn renderer(&self) -> &Renderer {
+        &self.call.renderer
     }
 
     fn upstream(&self) -> &Arc<Upstream> {
@@ -196,8 +242,8 @@ impl Asked {
             operation: self.call.operation,
             want,
             inline_push,
-            requester: self.call.dialect.version,
-            worker: known.dialect.version,
+            requester: self.call.dialect,
+            worker: known.dialect,
             can: self.upstream().worker.abilities(&known),
             reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
@@ -206,28 +252,11 @@ impl Asked {
             prefer: &self.upstream().policy.prefer,
         })
     }
-
-    fn decode(&self) -> Result<A2aRequest, A2aError> {
-        self.call
-            .dialect
-            .decode_request(self.call.operation, &self.call.params)
-    }
-}
-
-/// The tenant that a 1.0 call names (§4.4.6).
-fn tenant_of(call: &A2aCall) -> Arc<str> {
-    if call.dialect.version.is_v0() {
-        return Arc::from("");
-    }
-    crate::wire::probe::find(&call.params, [&["tenant"]])
-        .ok()
-        .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant)))
-        .unwrap_or_else(|| Arc::from(""))
 }
 
 impl Shared {
     async fn answer(&self, asked: Asked) -> Result<Response<Body>, Error> {
-        let request = asked.decode()?;
+        let request = asked.call.decode()?;
         if request.operation().streams() && !asked.route.offers(Mode::Stream) {
             return Err(unsupported("Streaming is not offered on this route.").into());
         }

@@ -14,7 +14,7 @@ use crate::a2a::Task;
 use crate::a2a::request::Answer;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
-use crate::sink::render::EventId;
+use crate::sink::render::{EventId, Rendered};
 use crate::store::TaskRecord;
 use crate::task::fold::trim_history;
 use crate::wire::{Body, BoxError, KeepAliveJson};
@@ -25,14 +25,14 @@ const EXTENSIONS_V0: HeaderName = HeaderName::from_static("x-a2a-extensions");
 
 /// An answer that is ready.
 pub(super) struct Ready {
-    pub(super) body: Bytes,
+    pub(super) rendered: Rendered,
     pub(super) headers: HeaderMap,
 }
 
 impl Ready {
     pub(super) fn new(asked: &Asked, answer: &Answer) -> Self {
         Self {
-            body: asked.renderer.answer(asked.call.operation, answer),
+            rendered: asked.renderer().answer(asked.call.operation, answer),
             headers: HeaderMap::new(),
         }
     }
@@ -48,11 +48,8 @@ impl Ready {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.body));
-        *response.headers_mut() = self.headers;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = self.rendered.into_response();
+        response.headers_mut().extend(self.headers);
         response
     }
 }
@@ -98,7 +95,7 @@ pub(super) async fn held_open<F>(
 where
     F: Future<Output = Result<Ready, Error>> + Send + 'static,
 {
-    if keep_alive.is_zero() {
+    if keep_alive.is_zero() || !asked.renderer().status_is_free() {
         return answer.await.map(Ready::into_response);
     }
     let mut answer = Box::pin(answer);
@@ -107,11 +104,11 @@ where
     }
     let body = async move {
         Ok::<_, BoxError>(match answer.await {
-            Ok(ready) => ready.body,
+            Ok(ready) => ready.rendered.body,
             // The head has said 200, which is what JSON-RPC says with most errors anyway.
             Err(error) => {
                 Note::of(&asked.parts).failed(error.failure(Some(asked.call.dialect)));
-                error.to_rpc_body(&asked.renderer)
+                error.to_rpc_body(asked.renderer())
             }
         })
     };
@@ -130,10 +127,11 @@ where
 }
 
 /// An event stream's head.
-pub(super) fn event_stream(body: Body) -> Response<Body> {
+pub(super) fn event_stream(asked: &Asked, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let media_type = asked.renderer().stream_media_type();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-cache, no-transform"),

@@ -195,7 +195,9 @@ impl Shared {
             .get("last-event-id")
             .and_then(|value| value.to_str().ok())
             .and_then(EventId::parse)
-            .filter(|id| id.epoch == record.epoch && id.seq <= record.last_seq);
+            .filter(|id| id.epoch == record.epoch && id.seq <= record.last_seq)
+            // Nobody has kept the task that such a form would have to show from there on.
+            .filter(|_| !asked.renderer().whole_tasks());
         if record.task.status.state.is_terminal()
             && resumes.is_none_or(|id| id.seq == record.last_seq)
         {
@@ -210,13 +212,12 @@ impl Shared {
         let (after, first) = match resumes {
             Some(id) => (id.seq, None),
             None => {
-                let at = Some((record.epoch, record.last_seq));
-                let task = StreamResponse::Task(Task::clone(&record.task));
-                (record.last_seq, Some(asked.renderer.loose_frame(at, &task)))
+                let task = Task::clone(&record.task);
+                (record.last_seq, Some((record.last_seq, task)))
             }
         };
         let body = self.stream(&asked, &record, after, first, false).await?;
-        Ok(event_stream(body))
+        Ok(event_stream(&asked, body))
     }
 
     pub(super) async fn list_tasks(
