@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use url::Url;
 
+use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version};
 
 mod security;
@@ -98,6 +99,12 @@ impl WorkerCard {
                 text(entry, "url"),
                 "",
             );
+        }
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
+            for interface in &mut interfaces {
+                interface.dialect = interface.dialect.and(dialect);
+            }
         }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities

@@ -236,10 +236,10 @@ async fn a_task_is_shown_with_its_ledger_and_without_its_content() {
     hub.create(record(key.clone(), TaskState::Working, 1000), vec![push])
         .await
         .unwrap();
-    let claimed = hub.store().claim(i64::MAX / 2, i64::MAX, 10).await.unwrap();
+    let claims = hub.store().claim(i64::MAX / 2, i64::MAX, 10).await.unwrap();
     hub.store()
         .finish(
-            claimed[0].id,
+            claims.taken[0].delivery.id,
             AttemptOutcome::Retry { at: 9000 },
             "HTTP 503".to_owned(),
             2000,

@@ -229,6 +229,26 @@ pub(super) fn dialect_or_auto(text: &str) -> Result<Option<Dialect>, Wrong> {
     })
 }
 
+/// `all`, or dialects in order of preference.
+pub(super) fn serve(value: &DeValue<'_>) -> Result<Vec<Dialect>, Wrong> {
+    const ALLOWED: &str = "\"all\", or a list of dialects";
+    match value {
+        DeValue::String(text) if text == "all" => Ok(Dialect::ALL.to_vec()),
+        DeValue::Array(items) if items.is_empty() => {
+            Err(Wrong::new("is empty", "\"all\", or at least one dialect"))
+        }
+        DeValue::Array(items) => {
+            let dialects = items
+                .iter()
+                .map(|item| dialect(string(item.get_ref())?))
+                .collect::<Result<Vec<_>, _>>()?;
+            distinct(dialects)
+        }
+        DeValue::String(text) => Err(Wrong::new(format!("{text:?} is no list"), ALLOWED)),
+        other => Err(wrong_type(other, ALLOWED)),
+    }
+}
+
 /// `auto`, `off`, or modes in order of preference; in a flag they are separated by commas.
 pub(super) fn observe_text(text: &str) -> Result<(Observe, Vec<Mode>), Wrong> {
     match text {

@@ -172,6 +172,31 @@ impl Hub {
         self.inner.store.task(key).await
     }
 
+    /// The events after `after`, oldest first, at most `limit`: out of memory, if the recent ones there begin in time,
+    /// else from the store. Events that were trimmed are simply not there: compare the first one's number.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn events(
+        &self,
+        key: &TaskKey,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, StoreError> {
+        // None there says nothing: the store may hold one that is about to be published.
+        if let Some(mut recent) = self.peek(key).and_then(|live| live.recent(after))
+            && !recent.is_empty()
+        {
+            recent.truncate(limit);
+            return Ok(recent);
+        }
+        let kept = self.inner.store.events(key, after, limit).await?;
+        Ok(kept
+            .into_iter()
+            .map(|entry| Arc::new(Entry::new(entry.seq, entry.event)))
+            .collect())
+    }
+
     /// Merges what a source saw into the log. An end is held back: see [`Observed::end`].
     ///
     /// `since` is the number of the log's newest event when the observation began, where the source knows it: if nothing

@@ -22,6 +22,7 @@ use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
 use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::jsonrpc;
+use crate::a2a::dialect::recognise::{self, Seen};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
@@ -261,7 +262,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             body: Body::empty(),
         });
     }
-    match recognise(&parts, &bytes) {
+    match of_rpc(&parts, &bytes) {
         Ok(Some(call)) => Ok(Classified {
             parts,
             call: Call::A2a(call),
@@ -286,7 +287,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
 type Wrong = Box<(Dialect, Option<Box<RawValue>>, A2aError)>;
 
 /// The call that a JSON body is; none if it is no business of the protocol's.
-fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
+fn of_rpc(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     let named = named_version(parts);
     let version = named.and_then(Version::parse);
     let default = Dialect::jsonrpc(version.unwrap_or(Version::V0_3));
@@ -314,11 +315,20 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     let Some(method) = envelope.method.and_then(|method| method.string()) else {
         return Ok(None);
     };
-    let Some((of_method, operation)) = jsonrpc::classify(&method) else {
+    let params = envelope
+        .params
+        .map_or_else(Bytes::new, |params| bytes.slice_ref(params.bytes()));
+    let seen = Seen {
+        path: parts.uri.path(),
+        headers: &parts.headers,
+        method: &method,
+        params: &params,
+        null_id: envelope.id.is_some_and(|id| id.kind() == Kind::Null),
+    };
+    let Some((dialect, operation)) = recognise::of_call(&seen) else {
         // A method of an extension, or of an agent that speaks something else: it passes.
         return Ok(None);
     };
-    let dialect = Dialect::jsonrpc(of_method);
     let id = match envelope.id.map(|id| (id.kind(), id)) {
         Some((Kind::String | Kind::Number, id)) => std::str::from_utf8(id.bytes())
             .ok()
@@ -350,9 +360,6 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
         );
         return Err(Box::new((dialect, id, error)));
     }
-    let params = envelope
-        .params
-        .map_or_else(Bytes::new, |params| bytes.slice_ref(params.bytes()));
     Ok(Some(A2aCall {
         dialect,
         operation,

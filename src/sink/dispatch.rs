@@ -21,7 +21,7 @@ use super::retry::{self, AttemptResult, Unprepared};
 use super::webhook::{Opened, Post, PrepareError, SigningKey, Webhooks};
 use crate::hub::{self, Hub};
 use crate::store::seal::Sealer;
-use crate::store::{AttemptOutcome, Delivery, DeliveryId, Millis, StoreError};
+use crate::store::{AttemptOutcome, Claimed, Delivery, DeliveryId, Millis, StoreError};
 use lanes::Lanes;
 
 /// Attempts that have ended, by `outcome`: `delivered`, `retry`, `dead`.
@@ -175,15 +175,15 @@ impl Dispatcher {
             // Taken before the claim: the claim's own duration counts against it.
             let claim_ends = Instant::now() + claim_for;
             let until = now.saturating_add(millis(claim_for));
-            let claimed = shared.hub.store().claim(now, until, room).await?;
-            let full = claimed.len() == room;
-            for delivery in claimed {
-                under_way.start(shared, delivery, claim_ends);
+            let claims = shared.hub.store().claim(now, until, room).await?;
+            let full = claims.taken.len() == room;
+            for claimed in claims.taken {
+                under_way.start(shared, claimed, claim_ends);
             }
             if full {
                 continue;
             }
-            let at_most = match shared.hub.store().next_due().await? {
+            let at_most = match claims.next_due {
                 Some(due) if due <= now => CONTENDED_WAIT,
                 Some(due) => {
                     let wait = due.saturating_sub((shared.clock)()).max(0);
@@ -222,8 +222,8 @@ impl UnderWay {
         self.attempts.is_empty()
     }
 
-    fn start(&mut self, shared: &Arc<Shared>, delivery: Delivery, claim_ends: Instant) {
-        let id = delivery.id;
+    fn start(&mut self, shared: &Arc<Shared>, claimed: Claimed, claim_ends: Instant) {
+        let id = claimed.delivery.id;
         // At most `max_in_flight` values: a search costs less than a second map.
         if self.by_task.values().any(|under_way| *under_way == id) {
             // Its claim ran out while its record is being written: posting it now would be a repeat of our own doing.
@@ -232,7 +232,7 @@ impl UnderWay {
         let shared = shared.clone();
         let attempt = self
             .attempts
-            .spawn(async move { shared.attempt(delivery, claim_ends).await });
+            .spawn(async move { shared.attempt(claimed, claim_ends).await });
         self.by_task.insert(attempt.id(), id);
     }
 
@@ -267,10 +267,11 @@ impl UnderWay {
 }
 
 impl Shared {
-    async fn attempt(&self, delivery: Delivery, claim_ends: Instant) {
+    async fn attempt(&self, claimed: Claimed, claim_ends: Instant) {
+        let Claimed { delivery, push } = claimed;
         let begin_until = claim_ends - self.policy.attempt_timeout - RECORD_MARGIN;
         let opened = self
-            .with_store(begin_until, || self.webhooks.open(&delivery))
+            .with_store(begin_until, || self.webhooks.open(&delivery, push.as_ref()))
             .await;
         let opened = match opened {
             Err(PrepareError::Store(error)) => return put_off(&delivery, &error),

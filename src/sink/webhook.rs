@@ -27,7 +27,7 @@ use crate::a2a::{Dialect, StreamResponse, Task};
 use crate::hub::Hub;
 use crate::net::client::{DeliveryClient, DeliveryError};
 use crate::store::seal::Sealer;
-use crate::store::{Delivery, DeliveryKind, Millis, StoreError, TaskRecord};
+use crate::store::{Delivery, DeliveryKind, Millis, PushRegistration, StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use config::Target;
 use replay::Replays;
@@ -128,26 +128,24 @@ impl Webhooks {
         }
     }
 
-    /// Finds out where a delivery goes.
+    /// Finds out where a delivery goes, given its push config as claimed with it.
     ///
     /// # Errors
     /// [`PrepareError`].
-    pub async fn open(&self, delivery: &Delivery) -> Result<Opened, PrepareError> {
-        let store = self.hub.store();
+    pub async fn open(
+        &self,
+        delivery: &Delivery,
+        registration: Option<&PushRegistration>,
+    ) -> Result<Opened, PrepareError> {
+        let registration = registration.ok_or(Unprepared::Gone)?;
         // During an append this can be older than the delivery's event, which is then read from the log.
         let record = self
             .hub
             .record(&delivery.key)
             .await?
             .ok_or(Unprepared::Gone)?;
-        let registration = store
-            .registrations(&delivery.key)
-            .await?
-            .into_iter()
-            .find(|registration| registration.id == delivery.config_id)
-            .ok_or(Unprepared::Gone)?;
-        let config = crate::store::push::open(&self.sealer, &registration)
-            .map_err(|_| Unprepared::Unseal)?;
+        let config =
+            crate::store::push::open(&self.sealer, registration).map_err(|_| Unprepared::Unseal)?;
         let target = Target::of(&config).map_err(|_| Unprepared::Config)?;
         let dialect = Dialect::from_name(&registration.dialect).ok_or(Unprepared::Encode)?;
         Ok(Opened {
@@ -201,13 +199,12 @@ impl Webhooks {
         record: &TaskRecord,
         dialect: Dialect,
     ) -> Result<(Bytes, &'static str), StoreError> {
-        let store = self.hub.store().as_ref();
         let seq = delivery.seq;
         let snapshot = delivery.kind == DeliveryKind::Snapshot;
         if !snapshot && !dialect.traits().posts_tasks {
             // The event alone is sent: no need to know how the task stood after it.
             let before = Seq(seq.0.saturating_sub(1));
-            let event = store.events(&record.key, before, 1).await?;
+            let event = self.hub.events(&record.key, before, 1).await?;
             return Ok(match event.first().filter(|entry| entry.seq == seq) {
                 Some(entry) => dialect.encode_webhook(&entry.event, &record.task),
                 // Trimmed: the task as it stands says more than the event would have.
@@ -219,7 +216,7 @@ impl Webhooks {
         }
         let then = self
             .replays
-            .at(store, record, &delivery.config_id, seq)
+            .at(&self.hub, record, &delivery.config_id, seq)
             .await?;
         let encoded = if snapshot {
             dialect.encode_webhook(&StreamResponse::Task(Task::clone(&then.task)), &then.task)

@@ -61,6 +61,7 @@ macro_rules! store_conformance {
             register_replaces_and_hurries_what_was_pending,
             unregister_drops_what_was_pending,
             a_claim_takes_the_oldest_of_each_config,
+            a_claim_brings_the_push_config,
             a_claim_holds_until_it_runs_out,
             claims_go_oldest_due_first_within_the_limit,
             a_retry_holds_up_its_own_config_only,

@@ -176,6 +176,26 @@ pub struct Delivery {
     pub created_at: Millis,
 }
 
+/// A delivery that is the caller's to attempt, with all that the store knows of where it goes: an attempt needs no
+/// second call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// The row, as claimed.
+    pub delivery: Delivery,
+    /// Its push config; none if the row has outlived it.
+    pub push: Option<PushRegistration>,
+}
+
+/// What a claim brings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claims {
+    /// What was claimed, oldest due first.
+    pub taken: Vec<Claimed>,
+    /// When, after this claim, the next pending delivery can be claimed (it is due, or its claim runs out); none if
+    /// there is none.
+    pub next_due: Option<Millis>,
+}
+
 /// The end of one attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptOutcome {
@@ -297,13 +317,8 @@ pub trait Subscriptions: Send + Sync {
 pub trait Deliveries: Send + Sync {
     /// Claims deliveries that are due: of each push config only its oldest pending one, if it is due and unclaimed (or
     /// its claim has run out), so that a config's events go out in order. A claim holds until `until`; nobody else gets
-    /// the row before. Oldest due first, at most `limit`.
-    async fn claim(
-        &self,
-        now: Millis,
-        until: Millis,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    /// the row before. Oldest due first, at most `limit`; with a limit of 0 it only tells when the next is due.
+    async fn claim(&self, now: Millis, until: Millis, limit: usize) -> Result<Claims, StoreError>;
 
     /// Ends a claim with an outcome, counts the attempt and keeps the line that describes it (at most 500 characters,
     /// without secrets). `NotFound` if the row has gone (the config was removed meanwhile). A row that is not pending
@@ -319,9 +334,6 @@ pub trait Deliveries: Send + Sync {
     /// Makes a dead delivery pending again, due at `now`; it goes before what is pending already, being older. Any
     /// other is left as it is. `NotFound` if the row or its config has gone.
     async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError>;
-
-    /// When the next pending delivery is due (or its claim runs out); none if there is none.
-    async fn next_due(&self) -> Result<Option<Millis>, StoreError>;
 
     /// The deliveries of a task, oldest first, at most `limit`.
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError>;

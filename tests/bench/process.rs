@@ -58,7 +58,8 @@ pub fn bare(worker: SocketAddr) -> Process {
 }
 
 /// The sidecar in front of this worker, as operators run it: JSON log lines at level `info`, one for each finished
-/// call, into a file. `more` is appended to its configuration's route.
+/// call, into a file. `more` is appended to its configuration's route. `BENCH_SIDECAR` names another build of it, to be
+/// measured by the same bench.
 pub async fn sidecar(worker: SocketAddr, store: &str, more: &str) -> Process {
     let scratch = scratch();
     let listen = free_address();
@@ -75,7 +76,9 @@ pub async fn sidecar(worker: SocketAddr, store: &str, more: &str) -> Process {
     )
     .expect("the configuration is written");
     let log = File::create(scratch.join("sidecar.log")).expect("a log file");
-    let child = Command::new(env!("CARGO_BIN_EXE_a2a-sidecar"))
+    let program = std::env::var_os("BENCH_SIDECAR")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_a2a-sidecar").into());
+    let child = Command::new(program)
         .arg("--config")
         .arg(&config)
         .stdout(Stdio::null())

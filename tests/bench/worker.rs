@@ -28,6 +28,9 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// The longest answer of bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
+/// What a task says of itself at first.
+const AT_WORK: &str = "at work";
+
 /// A running worker.
 pub struct Worker {
     pub address: SocketAddr,
@@ -42,6 +45,8 @@ struct State {
     gets: AtomicUsize,
     made: AtomicUsize,
     listeners: Mutex<HashMap<String, Vec<mpsc::UnboundedSender<Bytes>>>>,
+    /// What was last said of each task, for those who poll. Only of a worker that must be polled.
+    said: Mutex<HashMap<String, String>>,
     zeros: Bytes,
     task: Bytes,
 }
@@ -63,6 +68,7 @@ impl Worker {
             gets: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
             listeners: Mutex::default(),
+            said: Mutex::default(),
             zeros: Bytes::from(vec![b'0'; MAX_ANSWER]),
             task: Bytes::from(big_answer(MAX_ANSWER)),
         });
@@ -94,13 +100,23 @@ impl Worker {
         self.state.gets.load(Ordering::Relaxed)
     }
 
-    /// Every task that somebody listens to.
+    /// Every task that somebody listens to or polls.
     pub fn tasks(&self) -> Vec<String> {
-        self.state.lock().keys().cloned().collect()
+        let said = self.state.said();
+        self.state
+            .lock()
+            .keys()
+            .chain(said.keys())
+            .cloned()
+            .collect()
     }
 
-    /// Says on a task's streams that it works, with this number in the text.
+    /// Says on a task's streams, or to whoever polls it next, that it works, with this number in the text.
     pub fn say(&self, task: &str, number: usize) {
+        if let Some(said) = self.state.said().get_mut(task) {
+            *said = format!("n={number}.");
+            return;
+        }
         let event = frame(&json!({ "statusUpdate": {
             "taskId": task,
             "contextId": "bench",
@@ -120,6 +136,10 @@ impl State {
         self.listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listen(&self, task: &str) -> mpsc::UnboundedReceiver<Bytes> {
@@ -190,11 +210,15 @@ async fn answer(
         }
         Some("SendMessage") => {
             let task = format!("task-{}", state.made.fetch_add(1, Ordering::Relaxed));
-            json!({ "task": task_of(&task) })
+            if !state.streams {
+                state.said().insert(task.clone(), AT_WORK.to_owned());
+            }
+            json!({ "task": task_of(&task, AT_WORK) })
         }
         Some("GetTask") => {
             state.gets.fetch_add(1, Ordering::Relaxed);
-            task_of(&named)
+            let said = state.said();
+            task_of(&named, said.get(&named).map_or(AT_WORK, String::as_str))
         }
         _ => Value::Null,
     };
@@ -211,7 +235,7 @@ fn whole(bytes: impl Into<Bytes>, kind: &'static str) -> Response<Body> {
 }
 
 fn streaming(task: &str, listener: mpsc::UnboundedReceiver<Bytes>) -> Response<Body> {
-    let first = frame(&json!({ "task": task_of(task) }));
+    let first = frame(&json!({ "task": task_of(task, AT_WORK) }));
     let rest = stream::unfold(listener, |mut listener| async {
         Some((listener.recv().await?, listener))
     });
@@ -230,8 +254,8 @@ fn frame(result: &Value) -> Bytes {
     Bytes::from(format!("data: {answer}\n\n"))
 }
 
-fn task_of(id: &str) -> Value {
-    json!({ "id": id, "contextId": "bench", "status": status("TASK_STATE_WORKING", "at work") })
+fn task_of(id: &str, text: &str) -> Value {
+    json!({ "id": id, "contextId": "bench", "status": status("TASK_STATE_WORKING", text) })
 }
 
 fn status(state: &str, text: &str) -> Value {
@@ -249,7 +273,7 @@ fn big_answer(length: usize) -> String {
     let answer = |text: &str| {
         json!({ "jsonrpc": "2.0", "id": 1, "result": {
             "id": "unknown", "contextId": "bench",
-            "status": status("TASK_STATE_WORKING", "at work"),
+            "status": status("TASK_STATE_WORKING", AT_WORK),
             "metadata": { "padding": text },
         }})
         .to_string()

@@ -242,7 +242,7 @@ async fn state(store: &dyn Store) -> Result<Vec<String>, StoreError> {
         seen.push(format!("{:?}", by_token.map(|record| record.key)));
     }
     let context = store.worker_context_id("route", "", "context").await?;
-    seen.push(format!("{context:?} {:?}", store.next_due().await?));
+    seen.push(format!("{context:?} {:?}", store.claim(0, 0, 0).await?));
     Ok(seen)
 }
 

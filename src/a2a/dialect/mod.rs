@@ -26,6 +26,7 @@ mod checks;
 mod codec;
 pub mod http_json;
 pub mod jsonrpc;
+pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
@@ -176,6 +177,14 @@ impl Dialect {
     pub fn of(version: Version, binding: Binding) -> Option<Self> {
         let wanted = Self { version, binding };
         Dialect::ALL.contains(&wanted).then_some(wanted)
+    }
+
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
     }
 
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.

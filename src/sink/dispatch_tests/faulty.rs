@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::super::*;
 use crate::a2a::StreamResponse;
 use crate::store::{
-    Append, Deliveries, LogEntry, MemoryStore, PushRegistration, Store, Subscriptions, TaskFilter,
-    TaskLog, TaskRecord,
+    Append, Claims, Deliveries, LogEntry, MemoryStore, PushRegistration, Store, Subscriptions,
+    TaskFilter, TaskLog, TaskRecord,
 };
 use crate::task::{Seq, TaskKey};
 
@@ -122,16 +122,11 @@ impl Subscriptions for Faulty {
 
 #[async_trait]
 impl Deliveries for Faulty {
-    async fn claim(
-        &self,
-        now: Millis,
-        until: Millis,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    async fn claim(&self, now: Millis, until: Millis, limit: usize) -> Result<Claims, StoreError> {
         self.claims.fetch_add(1, Ordering::SeqCst);
         fail(&self.fail_claims)?;
         if fail(&self.stolen_claims).is_err() {
-            return Ok(Vec::new());
+            return self.inner.claim(now, until, 0).await;
         }
         self.inner.claim(now, until, limit).await
     }
@@ -149,9 +144,6 @@ impl Deliveries for Faulty {
     }
     async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
         self.inner.redeliver(id, now).await
-    }
-    async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        self.inner.next_due().await
     }
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(key, limit).await

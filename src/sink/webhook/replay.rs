@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::a2a::{StreamResponse, Task};
-use crate::store::{Store, StoreError, TaskRecord};
+use crate::hub::Hub;
+use crate::store::{StoreError, TaskRecord};
 use crate::task::fold::fold;
 use crate::task::{Seq, TaskKey};
 
@@ -18,7 +19,7 @@ const MAX_STATES: usize = 256;
 /// The most bytes of payload that the remembered states stand for: they are tasks, and tasks can be large.
 const MAX_BYTES: usize = 64 << 20;
 
-/// How many events are taken from the store at once.
+/// How many events are taken from the log at once.
 const BATCH: usize = 64;
 
 /// A task right after one of its events.
@@ -51,7 +52,7 @@ impl Replays {
     /// The task as it stood after event `seq`. Where the events until then are no longer kept, the task as it stands.
     pub async fn at(
         &self,
-        store: &dyn Store,
+        hub: &Hub,
         record: &TaskRecord,
         config_id: &str,
         seq: Seq,
@@ -64,11 +65,11 @@ impl Replays {
         }
         if record.last_seq == seq {
             let before = Seq(seq.0.saturating_sub(1));
-            let event = store.events(&record.key, before, 1).await?;
+            let event = hub.events(&record.key, before, 1).await?;
             return Ok(match event.into_iter().find(|entry| entry.seq == seq) {
                 Some(entry) => Then {
                     seq,
-                    event: entry.event,
+                    event: entry.event.clone(),
                     task: record.task.clone(),
                 },
                 None => as_it_stands(record),
@@ -81,7 +82,7 @@ impl Replays {
                 return Ok(then.clone());
             }
             let limit = usize::try_from(seq.0 - at.0).unwrap_or(BATCH).min(BATCH);
-            let entries = store.events(&record.key, at, limit).await?;
+            let entries = hub.events(&record.key, at, limit).await?;
             if entries.first().is_none_or(|entry| entry.seq != at.next()) {
                 return Ok(as_it_stands(record));
             }
@@ -91,7 +92,7 @@ impl Replays {
                     Ok(task) => {
                         then = Some(Then {
                             seq: entry.seq,
-                            event: entry.event,
+                            event: entry.event.clone(),
                             task: Arc::new(task),
                         });
                     }

@@ -93,11 +93,11 @@ pub async fn concurrent_claims_share_nothing(store: Subject) {
             start.wait().await;
             let mut mine = Vec::new();
             loop {
-                let rows = store.claim(1000, 2000, 3).await.expect("claim");
-                if rows.is_empty() {
+                let taken = store.claim(1000, 2000, 3).await.expect("claim").taken;
+                if taken.is_empty() {
                     return mine;
                 }
-                mine.extend(rows.into_iter().map(|row| row.id));
+                mine.extend(taken.into_iter().map(|claimed| claimed.delivery.id));
             }
         });
     }

@@ -14,8 +14,24 @@ async fn finish(store: &Subject, id: DeliveryId, outcome: AttemptOutcome, now: M
     finished.expect("finish");
 }
 
-async fn claim(store: &Subject, now: Millis, until: Millis, limit: usize) -> Vec<Delivery> {
-    store.claim(now, until, limit).await.expect("claim")
+pub(super) async fn claim(
+    store: &Subject,
+    now: Millis,
+    until: Millis,
+    limit: usize,
+) -> Vec<Delivery> {
+    let claims = store.claim(now, until, limit).await.expect("claim");
+    assert_eq!(claims.next_due, next_due(store).await);
+    let rows = claims.taken.into_iter().map(|claimed| claimed.delivery);
+    rows.collect()
+}
+
+/// When the next one can be claimed.
+pub(super) async fn next_due(store: &Subject) -> Option<Millis> {
+    let nothing = store.claim(Millis::MAX, Millis::MAX, 0).await;
+    let claims = nothing.expect("a claim of nothing");
+    assert_eq!(claims.taken, []);
+    claims.next_due
 }
 
 fn names(rows: &[Delivery]) -> Vec<String> {
@@ -39,6 +55,27 @@ pub async fn a_claim_takes_the_oldest_of_each_config(store: Subject) {
     deliver(&store, next[0].id, 2003).await;
     let next = claim(&store, 2003, 3000, 100).await;
     assert_eq!(names(&next), ["t a 2", "t b 3"]);
+}
+
+/// A claim brings the config as it is at that moment.
+pub async fn a_claim_brings_the_push_config(store: Subject) {
+    let writer = Writer::draft(&store, "t", 1000).create(&["a", "b"]).await;
+    let mut newer = super::config(writer.key(), "a", 1001);
+    newer.config = crate::store::Sealed(b"newer".to_vec());
+    newer.dialect = "v0.3/jsonrpc".to_owned();
+    store.register(newer.clone()).await.expect("register");
+    let other = super::config(writer.key(), "b", 1000);
+    let claims = store.claim(1001, 2000, 9).await.expect("claim");
+    let taken: Vec<_> = claims
+        .taken
+        .into_iter()
+        .map(|claimed| (claimed.delivery.config_id, claimed.push))
+        .collect();
+    let expected = [("a", newer), ("b", other)];
+    assert_eq!(
+        taken,
+        expected.map(|(id, push)| (id.to_owned(), Some(push)))
+    );
 }
 
 /// Before `until` nobody else gets the row, at `until` anybody does, and the row says what is.
@@ -160,7 +197,7 @@ pub async fn a_dead_delivery_makes_way_and_can_be_redelivered(store: Subject) {
     assert_eq!(states().await, [Dead, Delivered, Pending]);
     store.redeliver(first[0].id, 1500).await.expect("redeliver");
     assert_eq!(states().await, [Pending, Delivered, Pending]);
-    assert_eq!(store.next_due().await.expect("due"), Some(1500));
+    assert_eq!(next_due(&store).await, Some(1500));
     assert!(claim(&store, 1499, 2000, 9).await.is_empty());
     let again = claim(&store, 1500, 2000, 9).await;
     assert_eq!(names(&again), ["t a 1"]);
@@ -178,7 +215,7 @@ pub async fn a_dead_delivery_makes_way_and_can_be_redelivered(store: Subject) {
 
 /// The time to wake at: the earliest first-of-its-config's, claims and backoff included.
 pub async fn next_due_is_the_earliest_that_can_be_claimed(store: Subject) {
-    let due = async || store.next_due().await.expect("next due");
+    let due = async || next_due(&store).await;
     let mut writer = Writer::draft(&store, "t", 1000).create(&["a"]).await;
     writer.chunks(&["x"], 1001).await;
     assert_eq!(due().await, Some(1000));

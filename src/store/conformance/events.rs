@@ -279,7 +279,7 @@ pub async fn expire_removes_what_ended_long_ago_and_all_that_hangs_on_it(store: 
     old.link(link, 1001).await;
     old.end(1999).await;
     for _ in 0..2 {
-        for row in store.claim(3000, 4000, 10).await.expect("claim") {
+        for row in super::deliveries::claim(&store, 3000, 4000, 10).await {
             super::deliver(&store, row.id, 3000).await;
         }
     }
@@ -323,7 +323,7 @@ pub async fn expire_leaves_pending_deliveries_and_respects_its_limit(store: Subj
     assert!(left("held").await);
     assert_eq!(held.ledger().await.len(), 2);
     for round in 0..2 {
-        let rows = store.claim(2000, 3000, 10).await.expect("claim");
+        let rows = super::deliveries::claim(&store, 2000, 3000, 10).await;
         assert_eq!(rows.len(), 1, "round {round}");
         super::deliver(&store, rows[0].id, 2000).await;
     }

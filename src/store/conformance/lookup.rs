@@ -23,8 +23,8 @@ pub async fn what_is_not_there_is_none(store: Subject) {
     let configs = store.registrations(&key("t")).await;
     assert!(configs.expect("registrations").is_empty());
     assert!(!store.unregister(&key("t"), "a").await.expect("unregister"));
-    assert!(store.claim(1, 2, 10).await.expect("claim").is_empty());
-    assert_eq!(store.next_due().await.expect("next due"), None);
+    assert!(super::deliveries::claim(&store, 1, 2, 10).await.is_empty());
+    assert_eq!(super::deliveries::next_due(&store).await, None);
     let rows = store.deliveries(&key("t"), 10).await;
     assert!(rows.expect("deliveries").is_empty());
 }

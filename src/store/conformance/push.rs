@@ -90,7 +90,7 @@ pub async fn register_brings_the_task_as_it_stands_then_later_events(store: Subj
 /// The same id replaces: one config is left, with one more snapshot; what waited for the old one's backoff is due.
 pub async fn register_replaces_and_hurries_what_was_pending(store: Subject) {
     let writer = Writer::draft(&store, "t", 1000).create(&["a"]).await;
-    let rows = store.claim(1000, 1500, 9).await.expect("claim");
+    let rows = super::deliveries::claim(&store, 1000, 1500, 9).await;
     let retry = AttemptOutcome::Retry { at: 90_000 };
     let finished = store.finish(rows[0].id, retry, "503".to_owned(), 1100);
     finished.await.expect("finish");
@@ -101,12 +101,12 @@ pub async fn register_replaces_and_hurries_what_was_pending(store: Subject) {
     let kept = store.registrations(writer.key()).await;
     assert_eq!(kept.expect("registrations"), [push]);
     assert_eq!(writer.ledger().await, [row(1, "a"), row(1, "a")]);
-    assert_eq!(store.next_due().await.expect("due"), Some(2000));
-    let rows = store.claim(2000, 2500, 9).await.expect("claim");
+    assert_eq!(super::deliveries::next_due(&store).await, Some(2000));
+    let rows = super::deliveries::claim(&store, 2000, 2500, 9).await;
     assert_eq!(rows.len(), 1);
     assert_eq!((rows[0].kind, rows[0].attempts), (DeliveryKind::Event, 1));
     super::deliver(&store, rows[0].id, 2001).await;
-    let rows = store.claim(2001, 2500, 9).await.expect("claim");
+    let rows = super::deliveries::claim(&store, 2001, 2500, 9).await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].kind, DeliveryKind::Snapshot);
 }
@@ -114,7 +114,7 @@ pub async fn register_replaces_and_hurries_what_was_pending(store: Subject) {
 /// Without its config nothing is pending, what is done stays listed, and other configs go on.
 pub async fn unregister_drops_what_was_pending(store: Subject) {
     let mut writer = Writer::draft(&store, "t", 1000).create(&["a", "b"]).await;
-    let rows = store.claim(1000, 2000, 1).await.expect("claim");
+    let rows = super::deliveries::claim(&store, 1000, 2000, 1).await;
     assert_eq!(rows[0].config_id, "a");
     super::deliver(&store, rows[0].id, 1000).await;
     writer.chunks(&["x"], 1001).await;
@@ -131,10 +131,14 @@ pub async fn unregister_drops_what_was_pending(store: Subject) {
         row(3, "b"),
     ];
     assert_eq!(writer.ledger().await, expected);
-    let rows = store.claim(5000, 6000, 9).await.expect("claim");
+    let rows = super::deliveries::claim(&store, 5000, 6000, 9).await;
     assert_eq!(rows.len(), 1);
     let left = store.unregister(writer.key(), "b").await;
     assert!(left.expect("unregister"));
-    assert_eq!(store.next_due().await.expect("due"), None);
-    assert!(store.claim(9000, 9999, 9).await.expect("claim").is_empty());
+    assert_eq!(super::deliveries::next_due(&store).await, None);
+    assert!(
+        super::deliveries::claim(&store, 9000, 9999, 9)
+            .await
+            .is_empty()
+    );
 }

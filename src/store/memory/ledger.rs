@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, keep};
 use crate::store::{
-    AttemptOutcome, Deliveries, Delivery, DeliveryId, DeliveryKind, DeliveryState, Millis,
-    PushRegistration, StoreError, Subscriptions, bounded_line,
+    AttemptOutcome, Claimed, Claims, Deliveries, Delivery, DeliveryId, DeliveryKind, DeliveryState,
+    Millis, PushRegistration, StoreError, Subscriptions, bounded_line,
 };
 use crate::task::TaskKey;
 
@@ -62,12 +62,7 @@ impl Subscriptions for MemoryStore {
 
 #[async_trait]
 impl Deliveries for MemoryStore {
-    async fn claim(
-        &self,
-        now: Millis,
-        until: Millis,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    async fn claim(&self, now: Millis, until: Millis, limit: usize) -> Result<Claims, StoreError> {
         let mut inner = self.lock();
         let ready: Vec<DeliveryId> = inner
             .due
@@ -76,7 +71,7 @@ impl Deliveries for MemoryStore {
             .map(|(_, id)| *id)
             .take(limit)
             .collect();
-        let mut claimed = Vec::with_capacity(ready.len());
+        let mut taken: Vec<Claimed> = Vec::with_capacity(ready.len());
         for id in ready {
             let Some(key) = inner.homes.get(&id).cloned() else {
                 continue;
@@ -89,12 +84,18 @@ impl Deliveries for MemoryStore {
             let row = inner.requeue(&key, &config_id, |entry| {
                 let delivery = entry.deliveries.get_mut(&id)?;
                 delivery.claimed_until = until;
-                Some(delivery.clone())
+                Some(Claimed {
+                    delivery: delivery.clone(),
+                    push: entry.push.iter().find(|push| push.id == config_id).cloned(),
+                })
             });
-            claimed.extend(row.flatten());
+            taken.extend(row.flatten());
         }
-        claimed.sort_by_key(|delivery| (delivery.next_attempt_at, delivery.id));
-        Ok(claimed)
+        taken.sort_by_key(|claimed| (claimed.delivery.next_attempt_at, claimed.delivery.id));
+        Ok(Claims {
+            taken,
+            next_due: inner.due.first().map(|(at, _)| *at),
+        })
     }
 
     async fn finish(
@@ -161,10 +162,6 @@ impl Deliveries for MemoryStore {
             }
         });
         Ok(())
-    }
-
-    async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        Ok(self.lock().due.first().map(|(at, _)| *at))
     }
 
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError> {

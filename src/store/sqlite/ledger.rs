@@ -6,8 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{
-    AttemptOutcome, Delivery, DeliveryId, DeliveryKind, DeliveryState, Millis, PushRegistration,
-    Sealed, StoreError,
+    AttemptOutcome, Claimed, Claims, Delivery, DeliveryId, DeliveryKind, DeliveryState, Millis,
+    PushRegistration, Sealed, StoreError,
 };
 use crate::task::{Seq, TaskKey};
 
@@ -110,17 +110,19 @@ pub(super) fn registrations(
         .prepare_cached(
             "SELECT id, dialect, config, created_at FROM push_configs WHERE task = ?1 ORDER BY created_at, n",
         )?
-        .query_map([task], |row| {
-            Ok(PushRegistration {
-                key: key.clone(),
-                id: row.get(0)?,
-                dialect: row.get(1)?,
-                config: Sealed(row.get(2)?),
-                created_at: row.get(3)?,
-            })
-        })?
+        .query_map([task], |row| registration(row, key))?
         .collect::<Result<_, _>>()?;
     Ok(found)
+}
+
+fn registration(row: &Row<'_>, key: &TaskKey) -> rusqlite::Result<PushRegistration> {
+    Ok(PushRegistration {
+        key: key.clone(),
+        id: row.get(0)?,
+        dialect: row.get(1)?,
+        config: Sealed(row.get(2)?),
+        created_at: row.get(3)?,
+    })
 }
 
 pub(super) fn unregister(conn: &Connection, key: &TaskKey, id: &str) -> Result<bool, StoreError> {
@@ -178,21 +180,54 @@ pub(super) fn claim(
     now: Millis,
     until: Millis,
     limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
-    let mut claimed: Vec<Delivery> = conn
+) -> Result<Claims, StoreError> {
+    let taken = if limit == 0 {
+        Vec::new()
+    } else {
+        take(conn, now, until, limit)?
+    };
+    Ok(Claims {
+        taken,
+        next_due: next_due(conn)?,
+    })
+}
+
+fn take(
+    conn: &Connection,
+    now: Millis,
+    until: Millis,
+    limit: usize,
+) -> Result<Vec<Claimed>, StoreError> {
+    let mut claimed: Vec<(Rowid, Delivery)> = conn
         .prepare_cached(
             "UPDATE deliveries SET claimed_until = ?2, due_at = max(next_attempt_at, ?2)
              WHERE id IN (SELECT id FROM deliveries WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?3)
              RETURNING (SELECT t.route FROM tasks t WHERE t.task = deliveries.task),
                 (SELECT t.tenant FROM tasks t WHERE t.task = deliveries.task),
                 (SELECT t.id FROM tasks t WHERE t.task = deliveries.task),
-                id, config_id, seq, kind, state, attempts, next_attempt_at, claimed_until, last_outcome, created_at",
+                id, config_id, seq, kind, state, attempts, next_attempt_at, claimed_until, last_outcome, created_at,
+                task",
         )?
-        .query_map(params![now, until, count(limit)], delivery)?
+        .query_map(params![now, until, count(limit)], |row| {
+            Ok((row.get(13)?, delivery(row)?))
+        })?
         .collect::<Result<_, _>>()?;
     // RETURNING keeps no order.
-    claimed.sort_by_key(|delivery| (delivery.next_attempt_at, delivery.id));
-    Ok(claimed)
+    claimed.sort_by_key(|(_, delivery)| (delivery.next_attempt_at, delivery.id));
+    let mut config = conn.prepare_cached(
+        "SELECT id, dialect, config, created_at FROM push_configs WHERE task = ?1 AND id = ?2",
+    )?;
+    claimed
+        .into_iter()
+        .map(|(task, delivery)| {
+            let push = config
+                .query_row(params![task, delivery.config_id], |row| {
+                    registration(row, &delivery.key)
+                })
+                .optional()?;
+            Ok(Claimed { delivery, push })
+        })
+        .collect()
 }
 
 fn place(conn: &Connection, id: DeliveryId) -> Result<Option<(Rowid, String, i64)>, StoreError> {
@@ -243,7 +278,7 @@ pub(super) fn redeliver(conn: &Connection, id: DeliveryId, now: Millis) -> Resul
     set_head(conn, task, &config)
 }
 
-pub(super) fn next_due(conn: &Connection) -> Result<Option<Millis>, StoreError> {
+fn next_due(conn: &Connection) -> Result<Option<Millis>, StoreError> {
     let due = conn
         .prepare_cached("SELECT min(due_at) FROM deliveries WHERE due_at IS NOT NULL")?
         .query_row([], |row| row.get(0))?;

@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 pub use error::OpenError;
 
 use super::{
-    Append, AttemptOutcome, Deliveries, Delivery, DeliveryId, LogEntry, Millis, PushRegistration,
-    StoreError, Subscriptions, TaskFilter, TaskLog, TaskRecord, bounded_line,
+    Append, AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, LogEntry, Millis,
+    PushRegistration, StoreError, Subscriptions, TaskFilter, TaskLog, TaskRecord, bounded_line,
 };
 use crate::a2a::StreamResponse;
 use crate::task::{Seq, TaskKey};
@@ -347,12 +347,7 @@ impl Subscriptions for SqliteStore {
 
 #[async_trait]
 impl Deliveries for SqliteStore {
-    async fn claim(
-        &self,
-        now: Millis,
-        until: Millis,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    async fn claim(&self, now: Millis, until: Millis, limit: usize) -> Result<Claims, StoreError> {
         self.write(0, move |conn| ledger::claim(conn, now, until, limit))
             .await
     }
@@ -372,10 +367,6 @@ impl Deliveries for SqliteStore {
     async fn redeliver(&self, id: DeliveryId, now: Millis) -> Result<(), StoreError> {
         self.write(0, move |conn| ledger::redeliver(conn, id, now))
             .await
-    }
-
-    async fn next_due(&self) -> Result<Option<Millis>, StoreError> {
-        self.read(ledger::next_due).await
     }
 
     async fn deliveries(&self, key: &TaskKey, limit: usize) -> Result<Vec<Delivery>, StoreError> {
