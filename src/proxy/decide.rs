@@ -44,8 +44,6 @@ pub enum Plan {
     Send(Vec<Mode>),
     /// The answer comes from the log; a task that is not kept yet is read from the worker first.
     Log,
-    /// The worker's version has no such operation, and the sidecar cannot stand in for it.
-    Unsupported,
 }
 
 /// The decision.
@@ -77,10 +75,10 @@ pub fn decide(situation: &Situation<'_>) -> Plan {
                 Plan::Log
             }
         }
-        Operation::ListTasks if !situation.worker.supports(Operation::ListTasks) => {
-            Plan::Unsupported
-        }
-        Operation::ListTasks => forward(situation),
+        Operation::ListTasks if !situation.can.list => Plan::Log,
+        // Where nothing is kept, no ids have to be mapped.
+        Operation::ListTasks if situation.observe == Observe::Off => forward(situation),
+        Operation::ListTasks => Plan::Translate,
         Operation::GetExtendedAgentCard => Plan::Translate,
     }
 }
@@ -151,7 +149,10 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
     }
     // 0.2 servers wait for the end even when asked not to.
     let at_once = can.return_immediately && situation.worker.version != Version::V0_2;
-    if situation.want == Want::AtOnce && !situation.inline_push {
+    // In 0.x a stream joined later misses what came before it, and the Python SDK's servers of 0.3 then add every chunk of
+    // an artifact twice to the task that they keep: whoever may want a stream later has to begin with it.
+    let not_late = situation.worker.traits().stream_from_the_start;
+    if situation.want == Want::AtOnce && !situation.inline_push && !(not_late && can.stream) {
         // A requester that polls costs the worker nothing but its polls: no stream need be held for it.
         add(Mode::Poll, can.send && at_once);
     }

@@ -12,7 +12,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
         for want in WANTS {
             for requester in Dialect::ALL {
                 for worker in Dialect::ALL {
-                    for bits in 0..64u8 {
+                    for bits in 0..128u8 {
                         for observe in [Observe::Auto, Observe::Off] {
                             for delivery in [Delivery::Own, Delivery::Native] {
                                 for (inline_push, kept) in
@@ -31,6 +31,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             get: on(2),
                                             stream: on(3),
                                             push: on(4),
+                                            list: on(6),
                                         },
                                         reachable: on(5),
                                         kept,
@@ -55,6 +56,7 @@ fn able(modes: &[Mode]) -> Abilities {
         get: modes.contains(&Mode::Poll),
         stream: modes.contains(&Mode::Stream),
         push: modes.contains(&Mode::Push),
+        list: true,
     }
 }
 
@@ -204,15 +206,15 @@ fn the_same_bytes_mean_the_same_in_0_2_and_0_3_only() {
 }
 
 #[test]
-fn lists_come_from_workers_whose_version_has_them() {
+fn lists_come_from_workers_that_have_them_and_else_from_the_log() {
     every(|situation| {
         if situation.operation == Operation::ListTasks {
-            let expected = if situation.worker.version != Version::V1_0 {
-                Plan::Unsupported
-            } else if situation.requester.same_wire(situation.worker) {
-                Plan::Pass
-            } else {
-                Plan::Translate
+            let same = situation.requester.same_wire(situation.worker);
+            let expected = match (situation.can.list, situation.observe) {
+                (false, _) => Plan::Log,
+                // Nothing is kept, so no id is the sidecar's.
+                (true, Observe::Off) if same => Plan::Pass,
+                (true, _) => Plan::Translate,
             };
             assert_eq!(decide(situation), expected, "{situation:?}");
         }
@@ -287,4 +289,19 @@ fn a_0_2_worker_is_not_trusted_to_answer_at_once() {
         ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
     };
     assert_eq!(first_way(&situation), Mode::Stream);
+}
+
+#[test]
+fn a_0_3_worker_that_streams_is_not_joined_late() {
+    let situation = Situation {
+        requester: V1_0,
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&situation), Mode::Stream);
+    let polled = Situation {
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll])
+    };
+    assert_eq!(first_way(&polled), Mode::Poll);
 }

@@ -7,6 +7,7 @@ mod cards;
 mod faults;
 mod full;
 mod limits;
+mod list;
 mod matrix;
 mod restart;
 mod resume;

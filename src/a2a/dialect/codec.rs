@@ -36,6 +36,8 @@ pub struct Traits {
     pub posts_tasks: bool,
     /// Subscriptions end as well where the task waits for somebody.
     pub ends_at_interrupt: bool,
+    /// A stream that is joined later is not as good as one that begins with the send.
+    pub stream_from_the_start: bool,
     /// The requester makes the task's id.
     pub client_ids: bool,
     /// Errors of JSON-RPC come with an HTTP status that says so.

@@ -419,7 +419,7 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.
-fn json(model: &impl Serialize) -> Value {
+pub(crate) fn json(model: &impl Serialize) -> Value {
     serde_json::to_value(model).unwrap_or_default()
 }
 
@@ -459,7 +459,7 @@ fn config_request(operation: Operation, request: PushConfigRequest) -> Request {
 }
 
 /// Says which parameter is wrong, in words and (`data`) in the form of `google.rpc.BadRequest`.
-fn invalid_params(fault: &Fault) -> A2aError {
+pub(crate) fn invalid_params(fault: &Fault) -> A2aError {
     A2aError {
         kind: ErrorKind::InvalidParams,
         message: format!("Invalid parameters: {fault}"),

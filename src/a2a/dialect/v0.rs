@@ -56,6 +56,7 @@ static TRAITS: Traits = Traits {
     one_task_per_stream: true,
     posts_tasks: true,
     ends_at_interrupt: true,
+    stream_from_the_start: true,
     client_ids: false,
     errors_as_status: false,
     stream_errors_as_frames: true,

@@ -24,6 +24,7 @@ static TRAITS: Traits = Traits {
     one_task_per_stream: false,
     posts_tasks: false,
     ends_at_interrupt: false,
+    stream_from_the_start: false,
     client_ids: false,
     errors_as_status: false,
     stream_errors_as_frames: false,

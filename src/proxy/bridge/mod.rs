@@ -2,6 +2,7 @@
 //! but for the worker itself.
 
 mod card;
+mod list;
 mod pass;
 mod push;
 mod respond;

@@ -48,7 +48,7 @@ impl Shared {
         );
         let ways = match plan {
             Plan::Send(ways) => ways,
-            Plan::Pass | Plan::Translate | Plan::Log | Plan::Unsupported => {
+            Plan::Pass | Plan::Translate | Plan::Log => {
                 return self.pass_call(asked).await;
             }
         };

@@ -1,4 +1,4 @@
-//! GetTask, CancelTask, SubscribeToTask and ListTasks.
+//! GetTask, CancelTask and SubscribeToTask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{Asked, Shared, unsupported};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::request::{Answer, GetTaskRequest, TaskRequest};
 use crate::a2a::{
-    A2aError, Object, Request, StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent,
+    A2aError, Request, StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent,
 };
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
@@ -83,11 +83,7 @@ impl Shared {
     /// Makes the log as new as the requester's own question to the worker would have been. A source that is told by the
     /// worker is new by itself; where the worker has to be asked, it is asked once for all who ask at the same time.
     async fn refresh(&self, asked: &Asked, record: &TaskRecord) {
-        let told = matches!(
-            Mode::from_name(&record.link.source),
-            Some(Mode::Stream | Mode::Push)
-        );
-        if (told && self.sources.watches(&record.key)) || record.link.task_id.is_none() {
+        if self.is_current(record) {
             return;
         }
         let context = asked.context();
@@ -99,6 +95,15 @@ impl Shared {
             // The log is the answer then: the worker may lack GetTask, or be down for the moment.
             tracing::debug!(task = %record.key, %error, "the worker could not be asked for a task");
         }
+    }
+
+    /// Whether the worker's answer would be no newer than the log, or there is nothing to ask it for.
+    pub(super) fn is_current(&self, record: &TaskRecord) -> bool {
+        let told = matches!(
+            Mode::from_name(&record.link.source),
+            Some(Mode::Stream | Mode::Push)
+        );
+        (told && self.sources.watches(&record.key)) || record.link.task_id.is_none()
     }
 
     pub(super) async fn cancel_task(
@@ -218,17 +223,6 @@ impl Shared {
         };
         let body = self.stream(&asked, &record, after, first, false).await?;
         Ok(event_stream(&asked, body))
-    }
-
-    pub(super) async fn list_tasks(
-        &self,
-        asked: Asked,
-        _filter: Object,
-    ) -> Result<Response<Body>, Error> {
-        if decide(&asked.situation(Want::AtOnce, false, false).await?) == Plan::Pass {
-            return self.pass_call(asked).await;
-        }
-        Err(unsupported("The worker's version of A2A cannot list tasks.").into())
     }
 
     /// Begins to keep a task that was not sent through here, or not kept: what the worker shows the requester of it.
