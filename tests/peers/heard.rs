@@ -214,8 +214,10 @@ fn sorted(it: &Value) -> Value {
     match it {
         Value::Array(items) => items.iter().map(sorted).collect(),
         Value::Object(fields) => {
-            let fields: BTreeMap<&String, Value> =
-                fields.iter().map(|(key, value)| (key, sorted(value))).collect();
+            let fields: BTreeMap<&String, Value> = fields
+                .iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
             json!(fields)
         }
         other => other.clone(),

@@ -4,6 +4,7 @@
 //! [`grid::pairs`]) leaves cells out; `PEERS_DIRECT=1` leaves the sidecar out, to check the peers themselves.
 //! Writes `target/peers/grid.md` and `grid.json`, and the logs of all processes to `target/peers/logs/`.
 
+mod by_hand;
 mod grid;
 mod heard;
 mod judge;

@@ -5,8 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -285,38 +284,6 @@ async fn announced(
             tail(&path)
         )),
     }
-}
-
-/// One JSON-RPC call by hand; gives the answer, or the first event of a stream.
-pub(crate) async fn call(
-    url: &str,
-    version: Option<&str>,
-    request: &Value,
-) -> Result<Value, String> {
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
-    let body = request.to_string();
-    let version = version
-        .map(|version| format!("A2A-Version: {version}\r\n"))
-        .unwrap_or_default();
-    // HTTP/1.0, so that the answer comes in one piece and ends with the connection.
-    let head = format!(
-        "POST / HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n{version}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(format!("{head}{body}").as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = match timeout(START_LIMIT, exchange).await {
-        Ok(answer) => answer.map_err(|error| error.to_string())?,
-        Err(_) => return Err(format!("no answer to {body}")),
-    };
-    let (_, content) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let event = content.lines().find_map(|line| line.strip_prefix("data:"));
-    serde_json::from_str(event.unwrap_or(content)).map_err(|error| format!("{error} in {answer}"))
 }
 
 fn log_file(path: &Path) -> Result<Stdio, String> {
