@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::dialect::recognise;
-use super::{Binding, Dialect, Object, Version};
+use super::{Binding, Dialect, Object, Version, extension};
 
 mod security;
 
@@ -217,6 +217,8 @@ pub struct CardPlan {
     pub push: bool,
     /// Whether there is an extended card.
     pub extended: bool,
+    /// Whether tasks and events are numbered for requesters that ask for it ([`extension::GENERATION`]).
+    pub generations: bool,
     /// Exactly this version's card; `None` for one that clients of every version can read. (The old path
     /// `agent.json` is asked for by clients of 0.2 alone.)
     pub for_version: Option<Version>,
@@ -332,12 +334,33 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
         capabilities.insert("streaming".to_owned(), Value::Bool(plan.streaming));
         capabilities.insert("pushNotifications".to_owned(), Value::Bool(plan.push));
         set(capabilities, "extendedAgentCard", v1, plan.extended);
+        if plan.generations && v1 {
+            offer(capabilities);
+        }
         if !v0 {
             // 1.0 has dropped it, and its strict readers refuse the card for it.
             capabilities.remove("stateTransitionHistory");
         }
     }
     set(out, "supportsAuthenticatedExtendedCard", v0, plan.extended);
+}
+
+/// Adds the sidecar's own extension to the worker's, unless the worker is a sidecar that has added it.
+fn offer(capabilities: &mut Object) {
+    let extensions = capabilities
+        .entry("extensions")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(extensions) = extensions
+        && !extensions
+            .iter()
+            .any(|known| text(known, "uri") == extension::GENERATION)
+    {
+        extensions.push(json!({
+            "uri": extension::GENERATION,
+            "description": extension::GENERATION_DESCRIPTION,
+            "required": false,
+        }));
+    }
 }
 
 /// A flag of one family of versions only: not there in the other's cards, and left out where it is off and the

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::a2a::dialect::{Frame, http_json, jsonrpc, status};
+use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
 use crate::hub::Entry;
@@ -53,6 +54,7 @@ pub struct Renderer {
     dialect: Dialect,
     id: Option<Box<RawValue>>,
     plain_json: bool,
+    generations: bool,
 }
 
 impl Renderer {
@@ -63,6 +65,7 @@ impl Renderer {
             dialect,
             id,
             plain_json: true,
+            generations: false,
         }
     }
 
@@ -74,6 +77,25 @@ impl Renderer {
             dialect,
             id: None,
             plain_json,
+            generations: false,
+        }
+    }
+
+    /// Notes generations in tasks and events from here on: the requester has asked for the extension.
+    pub fn show_generations(&mut self) {
+        self.generations = true;
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn shows_generations(&self) -> bool {
+        self.generations
+    }
+
+    /// Notes a task's generation where the requester has asked for it.
+    pub fn stamp_task(&self, epoch: u64, seq: Seq, task: &mut Task) {
+        if self.generations {
+            generation(epoch, seq).stamp_task(task);
         }
     }
 
@@ -179,6 +201,11 @@ impl Renderer {
     pub fn frame(&self, epoch: u64, entry: &Entry, after: Option<&Task>, more: bool) -> Bytes {
         let at = Some((epoch, entry.seq));
         let last = !(more && ends_stream(&entry.event) && !entry.event.is_terminal());
+        if self.generations {
+            let mut event = StreamResponse::clone(&entry.event);
+            generation(epoch, entry.seq).stamp(&mut event);
+            return self.frames(at, &self.dialect.encode_frames(&event, after, last));
+        }
         match self.dialect.cache_slot().filter(|_| last) {
             Some(slot) => {
                 let data =
@@ -200,6 +227,11 @@ impl Renderer {
         event: &StreamResponse,
         after: Option<&Task>,
     ) -> Bytes {
+        if let Some((epoch, seq)) = at.filter(|_| self.generations) {
+            let mut event = event.clone();
+            generation(epoch, seq).stamp(&mut event);
+            return self.frames(at, &self.dialect.encode_frames(&event, after, false));
+        }
         self.frames(at, &self.dialect.encode_frames(event, after, false))
     }
 
@@ -276,6 +308,15 @@ impl Renderer {
         frame.put_slice(b",\"result\":");
         frame.put_slice(data);
         frame.put_slice(b"}\n\n");
+    }
+}
+
+/// The extension's name for a place in the log.
+#[must_use]
+pub fn generation(epoch: u64, seq: Seq) -> Generation {
+    Generation {
+        epoch,
+        number: seq.0,
     }
 }
 

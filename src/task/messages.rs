@@ -89,13 +89,18 @@ pub(super) fn merge<'a>(
     let mut woven: Vec<&Message> = Vec::with_capacity(known.len());
     let mut next = 0;
     let mut found = vec![false; known.len()];
+    let mut previous: Option<&Message> = None;
     for (index, &message) in reported.iter().enumerate() {
+        let is_aside = aside.is_some_and(|aside| same(aside, message));
+        // Said twice in a row, whatever is known.
+        let repeats = message.message_id.is_empty() && previous.is_some_and(|p| same(p, message));
+        if !is_aside {
+            previous = Some(message);
+        }
         let ahead = known[next..].iter().position(|k| same(k, message));
         if let Some(offset) = ahead {
             let anchor = next + offset;
-            if aside.is_some_and(|aside| same(aside, message))
-                && shares(&known[next..anchor], &reported[index + 1..])
-            {
+            if is_aside && shares(&known[next..anchor], &reported[index + 1..]) {
                 found[anchor] = true;
                 continue;
             }
@@ -109,7 +114,7 @@ pub(super) fn merge<'a>(
             (0..next).find(|&at| !found[at] && same(known[at], message))
         {
             found[out_of_order] = true;
-        } else {
+        } else if !repeats {
             gap.push(message);
         }
     }

@@ -6,6 +6,7 @@ mod cancel;
 mod cards;
 mod faults;
 mod full;
+mod generation;
 mod limits;
 mod list;
 mod matrix;

@@ -265,6 +265,9 @@ impl Shared {
             if !query.include_artifacts {
                 task.artifacts.clear();
             }
+            asked
+                .renderer()
+                .stamp_task(record.epoch, record.last_seq, &mut task);
             crate::a2a::dialect::json(&task)
         });
         let list = Object::from_iter([
@@ -276,7 +279,7 @@ impl Shared {
             ("pageSize".to_owned(), query.page_size.into()),
             ("totalSize".to_owned(), page.total.into()),
         ]);
-        Ok(Ready::new(asked, &Answer::Tasks(list)))
+        Ok(Ready::new(asked, &Answer::Tasks(list)).with_extensions(asked, None))
     }
 
     /// Makes the log as new as the requester's own questions to the worker would: nobody polls a task for which nobody

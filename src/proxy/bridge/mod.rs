@@ -30,6 +30,7 @@ use super::route::{Route, Routes};
 use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
+use crate::a2a::extension;
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
@@ -163,7 +164,10 @@ impl Service<Routed> for Bridge {
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
-            Call::A2a(call) => Box::pin(async move {
+            Call::A2a(mut call) => Box::pin(async move {
+                if extension::asks_for_generations(&request.parts.headers) {
+                    call.renderer.show_generations();
+                }
                 let asked = Asked(Box::new(Facts {
                     principal: principal(
                         &request.route.name,

@@ -6,22 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, Response};
 
 use super::Asked;
-use crate::a2a::Task;
 use crate::a2a::request::Answer;
+use crate::a2a::{Task, extension};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::sink::render::{EventId, Rendered};
 use crate::store::TaskRecord;
 use crate::task::fold::trim_history;
 use crate::wire::{Body, BoxError, KeepAliveJson};
-
-/// Extensions that are active, by the name of 1.0 and of 0.3.
-const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
-const EXTENSIONS_V0: HeaderName = HeaderName::from_static("x-a2a-extensions");
 
 /// An answer that is ready.
 pub(super) struct Ready {
@@ -54,18 +50,25 @@ impl Ready {
     }
 }
 
+/// Names the extensions that are active: those that the worker says are, and the sidecar's own.
 pub(super) fn add_extensions(
     headers: &mut HeaderMap,
     asked: &Asked,
     extensions: Option<HeaderValue>,
 ) {
-    if let Some(extensions) = extensions {
+    let active = if asked.renderer().shows_generations() {
+        Some(extension::with_own(extensions.as_ref()))
+    } else {
+        extensions
+    };
+    if let Some(active) = active {
+        let [new, old] = extension::HEADERS;
         let name = if asked.call.dialect.version.is_v0() {
-            EXTENSIONS_V0
+            old
         } else {
-            EXTENSIONS
+            new
         };
-        headers.insert(name, extensions);
+        headers.insert(name, active);
     }
 }
 
@@ -73,6 +76,9 @@ pub(super) fn add_extensions(
 pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u32>) -> Ready {
     let mut task = Task::clone(&record.task);
     trim_history(&mut task, history_length);
+    asked
+        .renderer()
+        .stamp_task(record.epoch, record.last_seq, &mut task);
     let mut ready = Ready::new(asked, &Answer::Task(task));
     let at = EventId {
         epoch: record.epoch,
@@ -81,7 +87,7 @@ pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u3
     if let Ok(value) = HeaderValue::from_str(&format!("\"{at}\"")) {
         ready.headers.insert(ETAG, value);
     }
-    ready
+    ready.with_extensions(asked, None)
 }
 
 /// Answers when `answer` is ready. Until `keep_alive` the status is still open; after that the answer's head goes out,
@@ -102,6 +108,7 @@ where
     if let Ok(ready) = tokio::time::timeout(keep_alive, pin!(&mut answer)).await {
         return ready.map(Ready::into_response);
     }
+    let named = Arc::clone(&asked);
     let body = async move {
         Ok::<_, BoxError>(match answer.await {
             Ok(ready) => ready.rendered.body,
@@ -123,6 +130,7 @@ where
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // A proxy that waits for the end of the answer would undo it all.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    add_extensions(headers, &named, None);
     Ok(response)
 }
 
@@ -137,5 +145,6 @@ pub(super) fn event_stream(asked: &Asked, body: Body) -> Response<Body> {
         HeaderValue::from_static("no-cache, no-transform"),
     );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    add_extensions(headers, asked, None);
     response
 }

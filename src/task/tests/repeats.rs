@@ -1,7 +1,7 @@
 //! Messages without ids that are said twice, by example: which of them is the same one again.
 
 use super::*;
-use crate::a2a::TaskState::Working;
+use crate::a2a::TaskState::{AuthRequired, Working};
 
 fn polled(current: &Task, seen: &Task) -> Reconciled {
     observe(Some(current), snapshot(seen, Order::Latest))
@@ -39,6 +39,15 @@ fn a_repeat_without_an_id_is_judged_at_its_place_and_not_where_the_report_has_it
     let seen = working(&[nameless("1"), question(), nameless("1")]);
     let all = polled(&current, &seen);
     assert_eq!(briefs(&all), ["task Working - [  ]", "Working 1"]);
+    assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
+}
+
+#[test]
+fn words_said_twice_in_a_row_are_one_message_wherever_they_belong() {
+    let current = task(status(AuthRequired, Some(nameless("1"))), &[]);
+    let seen = task(status(AuthRequired, None), &[nameless("0"), nameless("0")]);
+    let all = polled(&current, &seen);
+    assert_eq!(briefs(&all), ["task AuthRequired 1 [ ]"]);
     assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
 }
 
