@@ -292,11 +292,11 @@ async fn unary(
     let body = body.collect().await.map_err(|error| error.to_string())?;
     connection.abort();
     // An answer without any message has its status among the headers.
-    let trailers = body.trailers().unwrap_or(&head.headers);
-    let status = trailers
-        .get("grpc-status")
-        .or(head.headers.get("grpc-status"));
+    let status = body
+        .trailers()
+        .and_then(|trailers| trailers.get("grpc-status"));
     let status = status
+        .or_else(|| head.headers.get("grpc-status"))
         .and_then(|status| status.to_str().ok())
         .unwrap_or("none");
     let status = status.to_owned();

@@ -9,7 +9,7 @@ pub(crate) const WORKERS: [&str; 13] = SDKS;
 /// What a worker is restricted to; `any` is the worker as it comes.
 pub(crate) const RESTRICTIONS: [&str; 5] = ["blocking", "poll", "stream", "push", "any"];
 /// The requesters: the SDKs' own clients, and plain HTTP for what these have no call for.
-pub(crate) const REQUESTERS: [&str; 15] = [
+pub(crate) const REQUESTERS: [&str; 16] = [
     "py-v1",
     "py-v1-http",
     "py-v1-grpc",
@@ -24,6 +24,7 @@ pub(crate) const REQUESTERS: [&str; 15] = [
     "rust-v1-http",
     "rust-v1-grpc",
     "http-v1.0",
+    "http-v1.0-http",
     "http-v0.3",
 ];
 /// The programs that play the requesters: one process speaks all bindings of its SDK.
@@ -227,7 +228,7 @@ fn modes_and_scenarios(
     let in_product = |peer: &str| WHOLE_PRODUCT.contains(&peer) && !unrestricted;
     let at_turn = TAKING_TURNS[(worker + restriction) % TAKING_TURNS.len()] == sdk(requester);
     match (in_product(WORKERS[worker]), in_product(requester)) {
-        (true, true) if requester.starts_with("http-") => &HTTP_MODES,
+        (true, _) if requester.starts_with("http-") => &HTTP_MODES,
         (true, true) => &SDK_MODES,
         _ if requester.starts_with("http-") => &[],
         _ if unrestricted => &BINDING_MODES,
@@ -315,4 +316,57 @@ fn works_directly(worker: &str, restriction: &str, cell: &Cell) -> bool {
     let patient =
         !(python && cell.scenario == "long" && matches!(restriction, "blocking" | "stream"));
     cell.requester == worker && offered && patient
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells() -> Vec<Cell> {
+        let all = pairs(None, false).into_iter();
+        all.flat_map(|pair| pair.cells).collect()
+    }
+
+    #[test]
+    fn every_requester_meets_every_worker_in_every_mode_that_it_has() {
+        let cells = cells();
+        for worker in WORKERS {
+            for requester in SDKS {
+                for mode in modes(requester) {
+                    let prefix = format!("{worker}/any/{requester}/{mode}/");
+                    let met = cells.iter().any(|cell| cell.id.starts_with(&prefix));
+                    assert!(met, "no cell {prefix}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_worker_meets_every_binding_under_every_restriction() {
+        let cells = cells();
+        for worker in WORKERS {
+            for restriction in RESTRICTIONS {
+                for wanted in ["jsonrpc", "http", "grpc"] {
+                    let met = cells.iter().any(|cell| {
+                        cell.worker == worker
+                            && cell.restriction == restriction
+                            && binding(&cell.requester) == wanted
+                    });
+                    assert!(
+                        met,
+                        "{worker}/{restriction} meets no requester over {wanted}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_cell_is_there_twice() {
+        let mut ids: Vec<String> = cells().into_iter().map(|cell| cell.id).collect();
+        let all = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use a2a::{
     CancelTaskRequest, GetTaskRequest, Message, Part, Role, SendMessageConfiguration,
@@ -23,9 +23,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Cells under way at once, and the time between two polls: as in `client_common.py`.
 const CONCURRENCY: usize = 8;
@@ -159,13 +160,17 @@ impl Cell {
     }
 
     async fn open_gate(&self) -> Done {
-        let url = format!("{}/gate/{}", self.gates, self.name().replace('/', "-"));
-        reqwest::Client::new()
-            .post(url)
-            .send()
-            .await?
-            .error_for_status()?;
-        Ok(())
+        let host = self.gates.trim_start_matches("http://");
+        let path = format!("/gate/{}", self.name().replace('/', "-"));
+        let mut gate = TcpStream::connect(host).await?;
+        let call = format!("POST {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+        gate.write_all(call.as_bytes()).await?;
+        let mut answer = String::new();
+        gate.read_to_string(&mut answer).await?;
+        match answer.split(' ').nth(1) {
+            Some("204") => Ok(()),
+            _ => Err(format!("the gate does not open: {answer}").into()),
+        }
     }
 
     fn hear(&self, via: &str, body: Value) -> Value {
