@@ -22,7 +22,7 @@ const DIALECTS: [Dialect; 3] = [
     Dialect::jsonrpc(Version::V1_0),
 ];
 
-fn json_value() -> impl Strategy<Value = Value> {
+pub(super) fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -80,7 +80,7 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 /// Without an unspecified role ("comes back as agent").
-fn message() -> impl Strategy<Value = Message> {
+pub(super) fn message() -> impl Strategy<Value = Message> {
     (
         (id(), of(id()), of(id())),
         prop_oneof![Just(Role::User), Just(Role::Agent)],
@@ -141,7 +141,7 @@ fn status() -> impl Strategy<Value = TaskStatus> {
         })
 }
 
-fn task() -> impl Strategy<Value = Task> {
+pub(super) fn task() -> impl Strategy<Value = Task> {
     (
         (id(), id()),
         status(),
@@ -163,7 +163,7 @@ fn task() -> impl Strategy<Value = Task> {
         )
 }
 
-fn event() -> impl Strategy<Value = StreamResponse> {
+pub(super) fn event() -> impl Strategy<Value = StreamResponse> {
     prop_oneof![
         task().prop_map(StreamResponse::Task),
         message().prop_map(StreamResponse::Message),
@@ -201,7 +201,7 @@ fn event() -> impl Strategy<Value = StreamResponse> {
     ]
 }
 
-fn push_config() -> impl Strategy<Value = PushConfig> {
+pub(super) fn push_config() -> impl Strategy<Value = PushConfig> {
     let authentication = (
         proptest::collection::btree_set("[A-Z][a-z]{1,6}", 0..3),
         of(".{1,8}"),
@@ -260,7 +260,7 @@ fn send() -> impl Strategy<Value = SendMessageRequest> {
     )
 }
 
-fn request() -> impl Strategy<Value = Request> {
+pub(super) fn request() -> impl Strategy<Value = Request> {
     let task = || (id(), extra()).prop_map(|(id, extra)| TaskRequest { id, extra });
     let config = || {
         (id(), id(), extra()).prop_map(|(task_id, id, extra)| PushConfigRequest {

@@ -125,6 +125,7 @@ impl Shared {
                     status: parts.status,
                     media_type: "application/json",
                     body: bytes,
+                    outcome: None,
                 },
                 headers,
             })
