@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::value::RawValue;
 
+use super::record::Note;
 use crate::a2a::{Dialect, Operation, Version};
 use crate::wire::Body;
 
@@ -15,6 +16,8 @@ pub struct Classified {
     pub call: Call,
     /// The body. Empty where `call` holds it.
     pub body: Body,
+    /// For what the services below find out about it.
+    pub note: Note,
 }
 
 /// What a request is.

@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 
 use super::call::{A2aCall, Call, Classified};
 use super::error::Error;
+use super::record::Note;
 use crate::a2a::dialect::jsonrpc;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Operation, Version};
@@ -150,6 +151,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
                 parts,
                 call: Call::Card { version },
                 body,
+                note: Note::default(),
             });
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
@@ -167,6 +169,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         parts,
         call,
         body: bounded(body, limit),
+        note: Note::default(),
     })
 }
 
@@ -193,6 +196,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::Webhook { token, body },
             body: Body::empty(),
+            note: Note::default(),
         });
     }
     let bytes = read(body, limit).await?;
@@ -201,11 +205,13 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::A2a(call),
             body: Body::empty(),
+            note: Note::default(),
         }),
         Ok(None) => Ok(Classified {
             parts,
             call: Call::Other,
             body: Body::full(bytes),
+            note: Note::default(),
         }),
         Err(wrong) => {
             let (dialect, id, error) = *wrong;

@@ -8,6 +8,7 @@ pub mod classify;
 pub mod decide;
 pub mod error;
 pub mod record;
+pub mod request_id;
 pub mod rescue;
 pub mod route;
 pub mod route_layer;

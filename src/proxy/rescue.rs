@@ -56,7 +56,7 @@ where
             Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => None,
         };
         ResponseFuture {
-            note: Note::of(&request.parts),
+            note: request.note.clone(),
             future: self.inner.call(request),
             call,
         }

@@ -46,6 +46,8 @@ pub struct Routed {
     pub call: Call,
     /// The body, where `call` does not hold it.
     pub body: Body,
+    /// For what is found out about it.
+    pub note: Note,
     /// Its route.
     pub route: Arc<Route>,
 }
@@ -95,16 +97,17 @@ impl Service<Routed> for Bridge {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Routed) -> Self::Future {
+    fn call(&mut self, mut request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
-            Call::Other => Box::pin(async move {
-                Note::of(&request.parts).plan(Plan::Pass);
-                shared
-                    .pass(request.parts, request.body, &request.route)
-                    .await
-            }),
+            Call::Other => {
+                request.note.plan(Plan::Pass);
+                match shared.pass(request.parts, request.body, request.route) {
+                    Ok(answer) => Box::pin(answer),
+                    Err(error) => Box::pin(std::future::ready(Err(error))),
+                }
+            }
             Call::Card { version } => Box::pin(async move {
                 shared
                     .agent_card(&request.parts, version, &request.route)
@@ -119,6 +122,7 @@ impl Service<Routed> for Bridge {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
             Call::A2a(call) => Box::pin(async move {
+                request.note.goes_with(&mut request.parts);
                 let asked = Asked(Box::new(Facts {
                     principal: principal(
                         &request.route.name,
@@ -268,18 +272,22 @@ impl Shared {
                 }
             }
         };
-        let context = asked.context();
-        if self
-            .access
-            .allows(
-                &self.sources,
-                &asked.route,
-                &record,
-                asked.principal,
-                &context,
-            )
-            .await
-        {
+        // Boxed: the worker is seldom asked, and a call that has no record at all would carry what asking takes.
+        let allowed = record.owner == asked.principal
+            || Box::pin(async {
+                let context = asked.context();
+                self.access
+                    .allows(
+                        &self.sources,
+                        &asked.route,
+                        &record,
+                        asked.principal,
+                        &context,
+                    )
+                    .await
+            })
+            .await;
+        if allowed {
             Note::of(&asked.parts).task(&record.key.id);
             Ok(Some(record))
         } else {
