@@ -125,10 +125,7 @@ fn a_worker_needs_no_file() {
     assert_eq!(route.dialect, None);
     assert_eq!(route.observe, Observe::Auto);
     assert_eq!(route.offer, Mode::ALL);
-    assert_eq!(
-        route.serve,
-        [Version::V1_0, Version::V0_3, Version::V0_2].map(Dialect::jsonrpc)
-    );
+    assert_eq!(route.serve, Dialect::ALL);
     assert_eq!(route.delivery, Delivery::Own);
     assert!(!route.strict_card);
     assert!(route.headers.is_empty());

@@ -262,6 +262,7 @@ fn cards_are_understood_and_rewritten_to_themselves() {
             streaming: card.streaming,
             push: card.push,
             extended: card.extended_card,
+            generations: false,
             for_version: Some(dialect.version),
         };
         let mut rewritten = card::rewrite(&card, &plan);

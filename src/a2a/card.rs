@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Binding, Dialect, Object, Version};
+use super::dialect::recognise;
+use super::{Binding, Dialect, Object, Version, extension};
 
 mod security;
 
@@ -99,6 +100,12 @@ impl WorkerCard {
                 "",
             );
         }
+        if let Some(system) = recognise::of_card(card) {
+            let dialect = Dialect::of_system(system);
+            for interface in &mut interfaces {
+                interface.dialect = interface.dialect.and(dialect);
+            }
+        }
         let capabilities = card.get("capabilities").unwrap_or(&Value::Null);
         let required_extensions = capabilities
             .as_object()
@@ -154,21 +161,21 @@ fn add(
     if url.is_empty() {
         return;
     }
-    let is_jsonrpc = binding.eq_ignore_ascii_case(JSONRPC);
+    let known = Binding::from_card_name(binding);
     let resolved = base
         .join(url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"));
     let dialect = Version::parse(version)
-        .filter(|_| is_jsonrpc && resolved.is_some())
-        .map(Dialect::jsonrpc);
+        .filter(|_| resolved.is_some())
+        .and_then(|version| Dialect::of(version, known?));
     let interface = Interface {
         dialect,
         binding: binding.to_owned(),
         version: version.to_owned(),
         // A gRPC address must not become a path of the card's host.
         url: match resolved {
-            Some(resolved) if is_jsonrpc || url.contains("://") => resolved.into(),
+            Some(resolved) if known.is_some() || url.contains("://") => resolved.into(),
             _ => url.to_owned(),
         },
         tenant: (!tenant.is_empty()).then(|| tenant.to_owned()),
@@ -210,6 +217,8 @@ pub struct CardPlan {
     pub push: bool,
     /// Whether there is an extended card.
     pub extended: bool,
+    /// Whether tasks and events are numbered for requesters that ask for it ([`extension::GENERATION`]).
+    pub generations: bool,
     /// Exactly this version's card; `None` for one that clients of every version can read. (The old path
     /// `agent.json` is asked for by clients of 0.2 alone.)
     pub for_version: Option<Version>,
@@ -268,19 +277,13 @@ const ADDRESSES: [&str; 5] = [
 fn interface(served: &Served) -> Value {
     let mut interface = json!({
         "url": served.url,
-        "protocolBinding": binding_name(served.dialect.binding),
+        "protocolBinding": served.dialect.binding.card_name(),
         "protocolVersion": served.dialect.version.number(),
     });
     if let Some(tenant) = &served.tenant {
         interface["tenant"] = Value::from(tenant.as_str());
     }
     interface
-}
-
-fn binding_name(binding: Binding) -> &'static str {
-    match binding {
-        Binding::JsonRpc => JSONRPC,
-    }
 }
 
 /// `url` and its companions, for the 0.x version that is asked for, else for the newest that is served.
@@ -305,7 +308,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
         version: card_version,
         ..main.dialect
     };
-    let transport = binding_name(main.dialect.binding);
+    let transport = main.dialect.binding.card_name();
     out.insert("url".to_owned(), Value::from(main.url.as_str()));
     out.insert(
         "protocolVersion".to_owned(),
@@ -315,7 +318,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
     if card_version != Version::V0_2 {
         let all = of_v0()
             .filter(|served| served.dialect.version == main.dialect.version)
-            .map(|served| json!({ "url": served.url, "transport": binding_name(served.dialect.binding) }));
+            .map(|served| json!({ "url": served.url, "transport": served.dialect.binding.card_name() }));
         out.insert("additionalInterfaces".to_owned(), all.collect());
     }
 }
@@ -331,12 +334,33 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
         capabilities.insert("streaming".to_owned(), Value::Bool(plan.streaming));
         capabilities.insert("pushNotifications".to_owned(), Value::Bool(plan.push));
         set(capabilities, "extendedAgentCard", v1, plan.extended);
+        if plan.generations && v1 {
+            offer(capabilities);
+        }
         if !v0 {
             // 1.0 has dropped it, and its strict readers refuse the card for it.
             capabilities.remove("stateTransitionHistory");
         }
     }
     set(out, "supportsAuthenticatedExtendedCard", v0, plan.extended);
+}
+
+/// Adds the sidecar's own extension to the worker's, unless the worker is a sidecar that has added it.
+fn offer(capabilities: &mut Object) {
+    let extensions = capabilities
+        .entry("extensions")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(extensions) = extensions
+        && !extensions
+            .iter()
+            .any(|known| text(known, "uri") == extension::GENERATION)
+    {
+        extensions.push(json!({
+            "uri": extension::GENERATION,
+            "description": extension::GENERATION_DESCRIPTION,
+            "required": false,
+        }));
+    }
 }
 
 /// A flag of one family of versions only: not there in the other's cards, and left out where it is off and the

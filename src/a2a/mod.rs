@@ -8,6 +8,7 @@ pub mod card;
 pub mod dialect;
 pub mod error;
 pub mod event;
+pub mod extension;
 pub mod fields;
 pub mod message;
 pub mod operation;

@@ -65,6 +65,9 @@ pub struct SendMessageRequest {
     /// The requester's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
+    /// The id that the requester has chosen for the task, where its dialect lets it: no member of 1.0.
+    #[serde(skip)]
+    pub own_id: Option<String>,
     /// Members that this model does not know, `tenant` among them.
     #[serde(flatten)]
     pub extra: Object,
@@ -162,6 +165,7 @@ impl Model for SendMessageRequest {
                 .ok_or_else(|| Fault::new("message", "is required"))?,
             configuration: fields::model(&mut object, "configuration", "")?,
             metadata: fields::object(&mut object, "metadata", "")?,
+            own_id: None,
             extra: object,
         })
     }

@@ -10,6 +10,7 @@ use super::fault::{Wrong, quoted};
 use super::values::{self, Env};
 use super::walk::{Table, Walk, string};
 use super::{Overrides, RouteConfig, Server, push_base_url};
+use crate::a2a::Dialect;
 use crate::proxy::route::{Delivery, Observe};
 use crate::sink;
 use crate::source::{self, Mode, PollPolicy, PushPolicy, StreamPolicy};
@@ -183,7 +184,9 @@ fn route(
         .or(from_file)
         .unwrap_or((Observe::Auto, Vec::new()));
     let offer = some_of(&table, "offer", values::mode).unwrap_or_else(|| Mode::ALL.to_vec());
-    let serve = some_of(&table, "serve", values::dialect).unwrap_or_default();
+    let serve = table
+        .read("serve", values::serve)
+        .unwrap_or_else(|| Dialect::ALL.to_vec());
     const DELIVERY: [(&str, Delivery); 2] = [("own", Delivery::Own), ("native", Delivery::Native)];
     const CARD: [(&str, bool); 2] = [("hybrid", false), ("strict", true)];
     let delivery = table

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::fault::{Wrong, quoted};
 use super::walk::{nearest, string, wrong_type};
-use crate::a2a::{Dialect, Version};
+use crate::a2a::Dialect;
 use crate::net::guard::AddressPolicy;
 use crate::proxy::route::Observe;
 use crate::source::Mode;
@@ -21,13 +21,6 @@ use crate::store::Sealer;
 
 /// Looks up an environment variable; a parameter, so that a test has its own environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Every dialect that a worker may speak and requesters may be offered, newest first.
-const DIALECTS: [Dialect; 3] = [
-    Dialect::jsonrpc(Version::V1_0),
-    Dialect::jsonrpc(Version::V0_3),
-    Dialect::jsonrpc(Version::V0_2),
-];
 
 /// The most bytes of a file that holds a secret: a key or a token is far smaller, and the path may be wrong.
 const MAX_SECRET_FILE: u64 = 64 << 10;
@@ -220,10 +213,8 @@ pub(super) fn mode(text: &str) -> Result<Mode, Wrong> {
 
 /// A dialect's name.
 pub(super) fn dialect(text: &str) -> Result<Dialect, Wrong> {
-    DIALECTS
-        .into_iter()
-        .find(|dialect| dialect.name() == text)
-        .ok_or_else(|| unknown(text, "a dialect", &DIALECTS.map(Dialect::name)))
+    Dialect::from_name(text)
+        .ok_or_else(|| unknown(text, "a dialect", &Dialect::ALL.map(Dialect::name)))
 }
 
 /// A dialect's name, or `auto`: none.
@@ -232,9 +223,30 @@ pub(super) fn dialect_or_auto(text: &str) -> Result<Option<Dialect>, Wrong> {
         return Ok(None);
     }
     dialect(text).map(Some).map_err(|_| {
-        let [a, b, c] = DIALECTS.map(Dialect::name);
-        unknown(text, "a dialect", &["auto", a, b, c])
+        let mut names = vec!["auto"];
+        names.extend(Dialect::ALL.map(Dialect::name));
+        unknown(text, "a dialect", &names)
     })
+}
+
+/// `all`, or dialects in order of preference.
+pub(super) fn serve(value: &DeValue<'_>) -> Result<Vec<Dialect>, Wrong> {
+    const ALLOWED: &str = "\"all\", or a list of dialects";
+    match value {
+        DeValue::String(text) if text == "all" => Ok(Dialect::ALL.to_vec()),
+        DeValue::Array(items) if items.is_empty() => {
+            Err(Wrong::new("is empty", "\"all\", or at least one dialect"))
+        }
+        DeValue::Array(items) => {
+            let dialects = items
+                .iter()
+                .map(|item| dialect(string(item.get_ref())?))
+                .collect::<Result<Vec<_>, _>>()?;
+            distinct(dialects)
+        }
+        DeValue::String(text) => Err(Wrong::new(format!("{text:?} is no list"), ALLOWED)),
+        other => Err(wrong_type(other, ALLOWED)),
+    }
 }
 
 /// `auto`, `off`, or modes in order of preference; in a flag they are separated by commas.

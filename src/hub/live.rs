@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use crate::a2a::{StreamResponse, Version};
+use crate::a2a::{Dialect, StreamResponse};
 use crate::store::TaskRecord;
 use crate::task::{Seq, TaskKey};
 
@@ -23,7 +23,7 @@ pub struct Entry {
     pub seq: Seq,
     /// What happened.
     pub event: Arc<StreamResponse>,
-    encoded: [OnceLock<Bytes>; 3],
+    encoded: [OnceLock<Bytes>; Dialect::CACHE_SLOTS],
 }
 
 impl Entry {
@@ -35,20 +35,12 @@ impl Entry {
         }
     }
 
-    /// The event as encoded for this version; `encode` runs at most once per version.
-    pub fn encoded(
-        &self,
-        version: Version,
-        encode: impl FnOnce(&StreamResponse) -> Bytes,
-    ) -> Bytes {
-        let slot = match version {
-            Version::V0_2 => 0,
-            Version::V0_3 => 1,
-            Version::V1_0 => 2,
-        };
-        self.encoded[slot]
-            .get_or_init(|| encode(&self.event))
-            .clone()
+    /// The event as encoded in the form of this slot; `encode` runs at most once for each.
+    pub fn encoded(&self, slot: usize, encode: impl FnOnce(&StreamResponse) -> Bytes) -> Bytes {
+        match self.encoded.get(slot) {
+            Some(encoded) => encoded.get_or_init(|| encode(&self.event)).clone(),
+            None => encode(&self.event),
+        }
     }
 }
 

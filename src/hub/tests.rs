@@ -1,5 +1,7 @@
 //! The hub over the reference store.
 
+mod gated;
+
 use super::*;
 use crate::a2a::{TaskStatus, TaskStatusUpdateEvent};
 use crate::store::{MemoryStore, Principal};

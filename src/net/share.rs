@@ -42,10 +42,15 @@ where
             Poll::Ready(Ok(())) => Called::Now {
                 future: service.call(request),
             },
-            // It waits, or says why it cannot: by a clone, with a waker that is heard.
-            Poll::Pending | Poll::Ready(Err(_)) => Called::Later {
-                future: Box::pin(Oneshot::new(service.clone(), request)),
-            },
+            // It waits, or says why it cannot, with a waker that is heard. The one that was asked goes on waiting: it may
+            // stand in a line that a clone would stand behind. The clone is the connection's from here on.
+            Poll::Pending | Poll::Ready(Err(_)) => {
+                let clone = service.clone();
+                let asked = std::mem::replace(&mut *service, clone);
+                Called::Later {
+                    future: Box::pin(Oneshot::new(asked, request)),
+                }
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What a request is, once it has been read: after this no code sees a method's name or a path's meaning.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::record::Note;
-use crate::a2a::{Dialect, Operation, Version};
+use crate::a2a::{A2aError, Dialect, Object, Operation, Request, Version};
+use crate::sink::render::Renderer;
 use crate::wire::Body;
 
 /// A request and what it is.
@@ -50,12 +53,61 @@ pub struct A2aCall {
     pub dialect: Dialect,
     /// What it asks for.
     pub operation: Operation,
-    /// The JSON-RPC id, echoed as it came.
-    pub id: Option<Box<RawValue>>,
+    /// How it is answered.
+    pub renderer: Renderer,
     /// The whole body as it came, for passing.
     pub body: Bytes,
-    /// The parameters in it.
-    pub params: Bytes,
+    /// The parameters.
+    pub params: Params,
+    /// Where the path says what is asked for.
+    pub place: Option<Place>,
+}
+
+/// Where in a path the binding's own part of it begins.
+#[derive(Debug)]
+pub struct Place {
+    /// How many bytes stand before it: the route's, and possibly a tenant's.
+    pub lead: usize,
+    /// Whether the request says by more than its path that it is a call of the protocol: a worker's own pages may well
+    /// lie at `/somewhere/tasks`.
+    pub sure: bool,
+}
+
+/// The parameters of a call.
+#[derive(Debug)]
+pub enum Params {
+    /// As they are in the body.
+    Raw(Bytes),
+    /// Put together of path, query and body.
+    Read(Object),
+}
+
+impl A2aCall {
+    /// The parameters, read.
+    ///
+    /// # Errors
+    /// As [`Dialect::decode_request`].
+    pub fn decode(&self) -> Result<Request, A2aError> {
+        match &self.params {
+            Params::Raw(bytes) => self.dialect.decode_request(self.operation, bytes),
+            Params::Read(object) => self.dialect.read_request(self.operation, object.clone()),
+        }
+    }
+
+    /// The tenant that it names (§4.4.6); empty without one.
+    #[must_use]
+    pub fn tenant(&self) -> Arc<str> {
+        if !self.dialect.traits().tenants {
+            return Arc::from("");
+        }
+        match &self.params {
+            Params::Raw(bytes) => crate::wire::probe::find(bytes, [&["tenant"]])
+                .ok()
+                .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant))),
+            Params::Read(object) => object.get("tenant").and_then(Value::as_str).map(Arc::from),
+        }
+        .unwrap_or_else(|| Arc::from(""))
+    }
 }
 
 impl Call {

@@ -1,14 +1,14 @@
 //! The classify layer: reads as much of a request as tells what it is, and no more.
 //!
-//! Total: every request becomes a [`Call`], and what is no call of the protocol passes. A JSON-RPC body is read whole
-//! (within the bound) and walked over once; other bodies are not touched.
+//! Total: every request becomes a [`Call`], and what is no call of the protocol passes. HTTP+JSON is told by verb and path,
+//! JSON-RPC by its body, which is read whole (within the bound) and walked over once; other bodies are not touched.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
@@ -18,12 +18,14 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
-use super::call::{A2aCall, Call, Classified};
+use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
 use super::record::Note;
+use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::jsonrpc;
+use crate::a2a::dialect::recognise::{self, Seen};
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{A2aError, Dialect, Operation, Version};
+use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
 use crate::source::webhook;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
@@ -156,8 +158,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
-            Call::Other
+            return Ok(by_path(request, limit));
         }
+    } else if method == Method::DELETE {
+        return Ok(by_path(request, limit));
     } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
     {
         return Err(request);
@@ -171,6 +175,50 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         body: bounded(body, limit),
         note: Note::default(),
     })
+}
+
+/// A request without a body of its own, which is a call of HTTP+JSON if its path is one's.
+fn by_path(request: Request<Body>, limit: usize) -> Classified {
+    let (parts, body) = request.into_parts();
+    let named = named_version(&parts);
+    let version = named.and_then(Version::parse);
+    let (method, path) = (&parts.method, parts.uri.path());
+    let call = match http_json::decode_head(method, path, parts.uri.query(), version) {
+        Some(head) => Call::A2a(of_head(&parts, named.is_some(), &head, head.params.clone())),
+        None => Call::Other,
+    };
+    Classified {
+        parts,
+        call,
+        body: bounded(body, limit),
+        note: Note::default(),
+    }
+}
+
+/// A call over HTTP+JSON with these parameters.
+fn of_head(parts: &Parts, named: bool, head: &HttpCall<'_>, params: Object) -> A2aCall {
+    let dialect = Dialect::http_json(head.version);
+    let says = |name, text: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .is_some_and(|value| value.contains(text))
+    };
+    // 1.0.0 spoke of `application/json`: who does is answered so.
+    let plain_json = says(CONTENT_TYPE, "application/json")
+        || (says(ACCEPT, "application/json") && !says(ACCEPT, "a2a+json"));
+    A2aCall {
+        dialect,
+        operation: head.operation,
+        renderer: Renderer::http_json(dialect, plain_json),
+        body: Bytes::new(),
+        params: Params::Read(params),
+        place: Some(Place {
+            lead: head.lead.len(),
+            sure: named || parts.method != Method::GET,
+        }),
+    }
 }
 
 /// A passing body within the bound. One whose length is told is held to it by HTTP itself: it is refused here, by being
@@ -200,7 +248,27 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         });
     }
     let bytes = read(body, limit).await?;
-    match recognise(&parts, &bytes) {
+    let named = named_version(&parts);
+    let version = named.and_then(Version::parse);
+    let head = http_json::decode_head(&parts.method, path, parts.uri.query(), version);
+    if let Some(head) = head {
+        let mut call = of_head(&parts, named.is_some(), &head, Object::new());
+        call.params = match http_json::with_body(head.params, &bytes) {
+            Ok(params) => Params::Read(params),
+            Err(error) => {
+                let answer = Error::A2a(error).to_rpc(&call.renderer, call.operation);
+                return Err(Box::new(answer));
+            }
+        };
+        call.body = bytes;
+        return Ok(Classified {
+            parts,
+            call: Call::A2a(call),
+            body: Body::empty(),
+            note: Note::default(),
+        });
+    }
+    match of_rpc(&parts, &bytes) {
         Ok(Some(call)) => Ok(Classified {
             parts,
             call: Call::A2a(call),
@@ -227,7 +295,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
 type Wrong = Box<(Dialect, Option<Box<RawValue>>, A2aError)>;
 
 /// The call that a JSON body is; none if it is no business of the protocol's.
-fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
+fn of_rpc(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     let named = named_version(parts);
     let version = named.and_then(Version::parse);
     let default = Dialect::jsonrpc(version.unwrap_or(Version::V0_3));
@@ -255,11 +323,20 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     let Some(method) = envelope.method.and_then(|method| method.string()) else {
         return Ok(None);
     };
-    let Some((of_method, operation)) = jsonrpc::classify(&method) else {
+    let params = envelope
+        .params
+        .map_or_else(Bytes::new, |params| bytes.slice_ref(params.bytes()));
+    let seen = Seen {
+        path: parts.uri.path(),
+        headers: &parts.headers,
+        method: &method,
+        params: &params,
+        null_id: envelope.id.is_some_and(|id| id.kind() == Kind::Null),
+    };
+    let Some((dialect, operation)) = recognise::of_call(&seen) else {
         // A method of an extension, or of an agent that speaks something else: it passes.
         return Ok(None);
     };
-    let dialect = Dialect::jsonrpc(of_method);
     let id = match envelope.id.map(|id| (id.kind(), id)) {
         Some((Kind::String | Kind::Number, id)) => std::str::from_utf8(id.bytes())
             .ok()
@@ -291,15 +368,13 @@ fn recognise(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
         );
         return Err(Box::new((dialect, id, error)));
     }
-    let params = envelope
-        .params
-        .map_or_else(Bytes::new, |params| bytes.slice_ref(params.bytes()));
     Ok(Some(A2aCall {
         dialect,
         operation,
-        id,
         body: bytes.clone(),
-        params,
+        renderer: Renderer::new(dialect, id),
+        params: Params::Raw(params),
+        place: None,
     }))
 }
 

@@ -47,7 +47,7 @@ async fn every_method_of_every_version_is_recognised() {
         };
         assert_eq!(found.operation, operation);
         assert_eq!(found.dialect, Dialect::jsonrpc(Version::V1_0));
-        let old = jsonrpc::method(Version::V0_3, operation);
+        let old = Dialect::jsonrpc(Version::V0_3).method(operation);
         if Dialect::jsonrpc(Version::V0_3).supports(operation) {
             let Call::A2a(found) = of(post(&call(old))).await else {
                 panic!("{old}");
@@ -64,8 +64,11 @@ async fn the_id_and_the_parameters_are_kept_as_they_came() {
     let Call::A2a(found) = of(post(body)).await else {
         panic!();
     };
-    assert_eq!(found.id.unwrap().get(), "7");
-    assert_eq!(&found.params[..], br#"{"id":"t","x":1.0}"#);
+    assert_eq!(found.renderer.id().unwrap().get(), "7");
+    let Params::Raw(params) = &found.params else {
+        panic!("{:?}", found.params);
+    };
+    assert_eq!(&params[..], br#"{"id":"t","x":1.0}"#);
     assert_eq!(&found.body[..], body.as_bytes());
 }
 

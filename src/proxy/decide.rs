@@ -2,7 +2,7 @@
 //! version, the worker's version and abilities, and the route.
 
 use super::route::{Delivery, Observe};
-use crate::a2a::{Operation, Version};
+use crate::a2a::{Dialect, Operation, Version};
 use crate::source::{Mode, Want};
 use crate::worker::Abilities;
 
@@ -15,10 +15,10 @@ pub struct Situation<'a> {
     pub want: Want,
     /// Whether a send brings a webhook with it.
     pub inline_push: bool,
-    /// The requester's version.
-    pub requester: Version,
-    /// The worker's version.
-    pub worker: Version,
+    /// The requester's dialect.
+    pub requester: Dialect,
+    /// The worker's dialect.
+    pub worker: Dialect,
     /// What the worker offers.
     pub can: Abilities,
     /// Whether the worker can reach the sidecar's own webhook.
@@ -44,8 +44,6 @@ pub enum Plan {
     Send(Vec<Mode>),
     /// The answer comes from the log; a task that is not kept yet is read from the worker first.
     Log,
-    /// The worker's version has no such operation, and the sidecar cannot stand in for it.
-    Unsupported,
 }
 
 /// The decision.
@@ -77,17 +75,16 @@ pub fn decide(situation: &Situation<'_>) -> Plan {
                 Plan::Log
             }
         }
-        Operation::ListTasks => match (situation.requester.is_v0(), situation.worker.is_v0()) {
-            (false, false) => Plan::Pass,
-            _ => Plan::Unsupported,
-        },
+        Operation::ListTasks if !situation.can.list => Plan::Log,
+        // Where nothing is kept, no ids have to be mapped.
+        Operation::ListTasks if situation.observe == Observe::Off => forward(situation),
+        Operation::ListTasks => Plan::Translate,
         Operation::GetExtendedAgentCard => Plan::Translate,
     }
 }
 
-/// 0.2 and 0.3 are one version on the wire.
 fn same_wire(situation: &Situation<'_>) -> bool {
-    situation.requester.is_v0() == situation.worker.is_v0()
+    situation.requester.same_wire(situation.worker)
 }
 
 fn forward(situation: &Situation<'_>) -> Plan {
@@ -151,8 +148,11 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
         add(Mode::Blocking, can.send);
     }
     // 0.2 servers wait for the end even when asked not to.
-    let at_once = can.return_immediately && situation.worker != Version::V0_2;
-    if situation.want == Want::AtOnce && !situation.inline_push {
+    let at_once = can.return_immediately && situation.worker.version != Version::V0_2;
+    // In 0.x a stream joined later misses what came before it, and the Python SDK's servers of 0.3 then add every chunk of
+    // an artifact twice to the task that they keep: whoever may want a stream later has to begin with it.
+    let not_late = situation.worker.traits().stream_from_the_start;
+    if situation.want == Want::AtOnce && !situation.inline_push && !(not_late && can.stream) {
         // A requester that polls costs the worker nothing but its polls: no stream need be held for it.
         add(Mode::Poll, can.send && at_once);
     }

@@ -2,17 +2,17 @@
 
 use super::*;
 
-const VERSIONS: [Version; 3] = [Version::V0_2, Version::V0_3, Version::V1_0];
+const V1_0: Dialect = Dialect::jsonrpc(Version::V1_0);
 const WANTS: [Want; 3] = [Want::Wait, Want::AtOnce, Want::Stream];
 
-/// Every situation there is: operations × wants × webhooks × versions × abilities × kept × route.
+/// Every situation there is: operations × wants × webhooks × dialects × abilities × kept × route.
 fn every(mut check: impl FnMut(&Situation<'_>)) {
     let bools = [false, true];
     for operation in Operation::ALL {
         for want in WANTS {
-            for requester in VERSIONS {
-                for worker in VERSIONS {
-                    for bits in 0..64u8 {
+            for requester in Dialect::ALL {
+                for worker in Dialect::ALL {
+                    for bits in 0..128u8 {
                         for observe in [Observe::Auto, Observe::Off] {
                             for delivery in [Delivery::Own, Delivery::Native] {
                                 for (inline_push, kept) in
@@ -31,6 +31,7 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             get: on(2),
                                             stream: on(3),
                                             push: on(4),
+                                            list: on(6),
                                         },
                                         reachable: on(5),
                                         kept,
@@ -55,6 +56,7 @@ fn able(modes: &[Mode]) -> Abilities {
         get: modes.contains(&Mode::Poll),
         stream: modes.contains(&Mode::Stream),
         push: modes.contains(&Mode::Push),
+        list: true,
     }
 }
 
@@ -67,8 +69,8 @@ fn sending(want: Want, modes: &[Mode]) -> Situation<'static> {
         },
         want,
         inline_push: false,
-        requester: Version::V1_0,
-        worker: Version::V1_0,
+        requester: V1_0,
+        worker: V1_0,
         can: able(modes),
         reachable: true,
         kept: false,
@@ -88,7 +90,7 @@ fn first_way(situation: &Situation<'_>) -> Mode {
 #[test]
 fn nothing_passes_between_versions_that_differ_on_the_wire() {
     every(|situation| {
-        if situation.requester.is_v0() != situation.worker.is_v0() {
+        if !situation.requester.same_wire(situation.worker) {
             assert_ne!(decide(situation), Plan::Pass, "{situation:?}");
         }
     });
@@ -178,7 +180,7 @@ fn an_unwatched_route_passes_what_the_worker_offers_by_itself() {
         };
         if situation.operation.sends()
             && situation.observe == Observe::Off
-            && situation.requester.is_v0() == situation.worker.is_v0()
+            && situation.requester.same_wire(situation.worker)
             && native
             && !situation.kept
             && !situation.inline_push
@@ -189,11 +191,31 @@ fn an_unwatched_route_passes_what_the_worker_offers_by_itself() {
 }
 
 #[test]
-fn lists_pass_between_1_0_and_1_0_only() {
+fn the_same_bytes_mean_the_same_in_0_2_and_0_3_only() {
+    for one in Dialect::ALL {
+        for other in Dialect::ALL {
+            let old = |dialect| {
+                [Version::V0_2, Version::V0_3]
+                    .map(Dialect::jsonrpc)
+                    .contains(&dialect)
+            };
+            let same = one == other || (old(one) && old(other));
+            assert_eq!(one.same_wire(other), same, "{one} {other}");
+        }
+    }
+}
+
+#[test]
+fn lists_come_from_workers_that_have_them_and_else_from_the_log() {
     every(|situation| {
         if situation.operation == Operation::ListTasks {
-            let both = !situation.requester.is_v0() && !situation.worker.is_v0();
-            let expected = if both { Plan::Pass } else { Plan::Unsupported };
+            let same = situation.requester.same_wire(situation.worker);
+            let expected = match (situation.can.list, situation.observe) {
+                (false, _) => Plan::Log,
+                // Nothing is kept, so no id is the sidecar's.
+                (true, Observe::Off) if same => Plan::Pass,
+                (true, _) => Plan::Translate,
+            };
             assert_eq!(decide(situation), expected, "{situation:?}");
         }
     });
@@ -262,9 +284,24 @@ fn the_operator_s_preference_comes_first_where_the_worker_can() {
 #[test]
 fn a_0_2_worker_is_not_trusted_to_answer_at_once() {
     let situation = Situation {
-        requester: Version::V0_3,
-        worker: Version::V0_2,
+        requester: Dialect::jsonrpc(Version::V0_3),
+        worker: Dialect::jsonrpc(Version::V0_2),
         ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
     };
     assert_eq!(first_way(&situation), Mode::Stream);
+}
+
+#[test]
+fn a_0_3_worker_that_streams_is_not_joined_late() {
+    let situation = Situation {
+        requester: V1_0,
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
+    };
+    assert_eq!(first_way(&situation), Mode::Stream);
+    let polled = Situation {
+        worker: Dialect::jsonrpc(Version::V0_3),
+        ..sending(Want::AtOnce, &[Mode::Poll])
+    };
+    assert_eq!(first_way(&polled), Mode::Poll);
 }

@@ -183,7 +183,7 @@ impl Error {
         };
         Failure {
             outcome,
-            rpc_code: dialect.map(|dialect| jsonrpc::code(dialect.version, self.told().error.kind)),
+            rpc_code: dialect.map(|dialect| jsonrpc::code(dialect, self.told().error.kind)),
         }
     }
 
@@ -201,22 +201,23 @@ impl Error {
             return as_it_came(*status, headers, body);
         }
         let told = self.told();
-        // Clients of 0.x take nothing but an event stream for an answer to a call for one.
-        let framed = operation.streams()
-            && renderer.dialect().version.is_v0()
-            && told.status == StatusCode::OK;
-        let (body, media_type) = if framed {
-            (renderer.error_frame(&told.error), "text/event-stream")
+        // Only the sidecar's own failures have a status of their own; what is an error of the protocol, the binding knows.
+        let status = Some(told.status).filter(|status| *status != StatusCode::OK);
+        let rendered = if operation.streams()
+            && renderer.dialect().traits().stream_errors_as_frames
+            && status.is_none()
+        {
+            renderer.stream_of_error(&told.error)
         } else {
-            (renderer.error(&told.error), "application/json")
+            renderer.error(&told.error, status)
         };
-        response(&told, body, media_type)
+        told.mark(rendered.into_response())
     }
 
     /// The bytes of the answer to a call of the protocol whose head has gone out already.
     #[must_use]
     pub fn to_rpc_body(&self, renderer: &Renderer) -> Bytes {
-        renderer.error(&self.told().error)
+        renderer.error(&self.told().error, None).body
     }
 
     /// The answer to anything else.
@@ -234,7 +235,12 @@ impl Error {
         let body = json!({
             "error": { "name": told.name, "message": told.error.message }
         });
-        response(&told, Bytes::from(body.to_string()), "application/json")
+        let mut response = Response::new(Body::full(body.to_string()));
+        *response.status_mut() = told.status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        told.mark(response)
     }
 }
 
@@ -255,16 +261,16 @@ fn as_it_came(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Response
     response
 }
 
-fn response(told: &Told, body: Bytes, media_type: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::full(body));
-    *response.status_mut() = told.status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    if let Some(name) = told.name {
-        headers.insert(ERROR_HEADER, HeaderValue::from_static(name));
+impl Told {
+    /// Says that the sidecar made this answer, and when to come back.
+    fn mark(&self, mut response: Response<Body>) -> Response<Body> {
+        let headers = response.headers_mut();
+        if let Some(name) = self.name {
+            headers.insert(ERROR_HEADER, HeaderValue::from_static(name));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
-    if let Some(seconds) = told.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }

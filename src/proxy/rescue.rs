@@ -52,7 +52,7 @@ where
 
     fn call(&mut self, request: Classified) -> Self::Future {
         let call = match &request.call {
-            Call::A2a(call) => Some((Renderer::new(call.dialect, call.id.clone()), call.operation)),
+            Call::A2a(call) => Some((call.renderer.clone(), call.operation)),
             Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => None,
         };
         ResponseFuture {

@@ -1,27 +1,102 @@
-//! Answers and events in a requester's dialect, for one call: the envelope with the call's own id around what all
-//! requesters of a version share.
+//! Answers and events in a requester's dialect, for one call: what the binding puts around what all requesters of a
+//! form share.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::Frame as BodyFrame;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::a2a::dialect::jsonrpc;
+use crate::a2a::dialect::{Frame, http_json, jsonrpc, status};
+use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
-use crate::a2a::{A2aError, Dialect, Operation, StreamResponse};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
 use crate::hub::Entry;
 use crate::task::Seq;
+use crate::wire::Body;
+use crate::wire::sse::KEEP_ALIVE;
+
+/// The media type of HTTP+JSON in 1.0.1 (§11.1).
+const A2A_JSON: &str = "application/a2a+json";
+/// The media type of JSON-RPC, of 0.3 and of those who ask for it.
+const JSON: &str = "application/json";
+/// The media type of event streams.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// Its status.
+    pub status: StatusCode,
+    /// What it is.
+    pub media_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Rendered {
+    /// As a response.
+    #[must_use]
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.body));
+        *response.status_mut() = self.status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
+        response
+    }
+}
 
 /// Renders for one call.
 #[derive(Clone, Debug)]
 pub struct Renderer {
     dialect: Dialect,
     id: Option<Box<RawValue>>,
+    plain_json: bool,
+    generations: bool,
 }
 
 impl Renderer {
     /// For a call in this dialect with this JSON-RPC id, which is echoed as it came.
     #[must_use]
     pub fn new(dialect: Dialect, id: Option<Box<RawValue>>) -> Self {
-        Self { dialect, id }
+        Self {
+            dialect,
+            id,
+            plain_json: true,
+            generations: false,
+        }
+    }
+
+    /// For a call over HTTP+JSON. `plain_json`: the requester speaks of `application/json`, as 1.0.0 did, and is answered
+    /// so.
+    #[must_use]
+    pub fn http_json(dialect: Dialect, plain_json: bool) -> Self {
+        Self {
+            dialect,
+            id: None,
+            plain_json,
+            generations: false,
+        }
+    }
+
+    /// Notes generations in tasks and events from here on: the requester has asked for the extension.
+    pub fn show_generations(&mut self) {
+        self.generations = true;
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn shows_generations(&self) -> bool {
+        self.generations
+    }
+
+    /// Notes a task's generation where the requester has asked for it.
+    pub fn stamp_task(&self, epoch: u64, seq: Seq, task: &mut Task) {
+        if self.generations {
+            generation(epoch, seq).stamp_task(task);
+        }
     }
 
     /// The dialect.
@@ -30,76 +105,232 @@ impl Renderer {
         self.dialect
     }
 
-    /// A whole answer.
+    /// The JSON-RPC id that is echoed.
     #[must_use]
-    pub fn answer(&self, operation: Operation, answer: &Answer) -> Bytes {
-        jsonrpc::encode_result(
-            self.id.as_deref(),
-            &self.dialect.encode_answer(operation, answer),
-        )
+    pub fn id(&self) -> Option<&RawValue> {
+        self.id.as_deref()
     }
 
-    /// A whole answer that is an error.
+    /// Whether its streams need to know the task as it is after each event.
     #[must_use]
-    pub fn error(&self, error: &A2aError) -> Bytes {
+    pub fn whole_tasks(&self) -> bool {
+        self.dialect.traits().whole_tasks
+    }
+
+    /// Whether white space may stand before an answer's body while it is being waited for: over JSON-RPC, whose status
+    /// says nothing. Over HTTP+JSON it is the answer.
+    #[must_use]
+    pub fn status_is_free(&self) -> bool {
+        self.dialect.binding == Binding::JsonRpc
+    }
+
+    fn media_type(&self) -> &'static str {
+        match self.dialect.binding {
+            Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
+            Binding::HttpJson | Binding::JsonRpc => JSON,
+        }
+    }
+
+    /// A whole answer.
+    #[must_use]
+    pub fn answer(&self, operation: Operation, answer: &Answer) -> Rendered {
+        let result = self.dialect.encode_answer(operation, answer);
+        let body = match self.dialect.binding {
+            Binding::JsonRpc => jsonrpc::encode_result(self.id.as_deref(), &result),
+            // An empty message is an empty object (§11.3).
+            Binding::HttpJson if result.is_null() => Bytes::from_static(b"{}"),
+            Binding::HttpJson => bytes(&result),
+        };
+        Rendered {
+            status: StatusCode::OK,
+            media_type: self.media_type(),
+            body,
+        }
+    }
+
+    /// A whole answer that is an error. `status`: that of the sidecar's own failures, which outweighs the error's.
+    #[must_use]
+    pub fn error(&self, error: &A2aError, status: Option<StatusCode>) -> Rendered {
+        let (of_kind, body) = match self.dialect.binding {
+            Binding::JsonRpc if self.dialect.traits().errors_as_status => {
+                (status::of(error.kind).0, self.rpc_error(error))
+            }
+            Binding::JsonRpc => (StatusCode::OK, self.rpc_error(error)),
+            Binding::HttpJson => {
+                let (status, body) = http_json::encode_error(self.dialect, error);
+                (status, bytes(&body))
+            }
+        };
+        Rendered {
+            status: status.unwrap_or(of_kind),
+            media_type: self.media_type(),
+            body,
+        }
+    }
+
+    /// The answer to a call for a stream that is an error, for clients that take nothing but a stream.
+    #[must_use]
+    pub fn stream_of_error(&self, error: &A2aError) -> Rendered {
+        Rendered {
+            status: StatusCode::OK,
+            media_type: EVENT_STREAM,
+            body: self.error_frame(error),
+        }
+    }
+
+    fn rpc_error(&self, error: &A2aError) -> Bytes {
         jsonrpc::encode_error(self.dialect, self.id.as_deref(), error)
     }
 
-    /// The SSE frame of an event of the log. `more` says that later events are there already: then not even an event at
+    /// What a stream is.
+    #[must_use]
+    pub fn stream_media_type(&self) -> &'static str {
+        EVENT_STREAM
+    }
+
+    /// What fills a stream's silence.
+    #[must_use]
+    pub fn keep_alive(&self) -> Option<Bytes> {
+        Some(KEEP_ALIVE.clone())
+    }
+
+    /// What a stream says of an event of the log; it may be nothing. `after`: the task as it is then, where
+    /// [`Renderer::whole_tasks`] asks for it. `more` says that later events are there already: then not even an event at
     /// which streams end (`final` in 0.x) is marked as the last.
     #[must_use]
-    pub fn frame(&self, epoch: u64, entry: &Entry, more: bool) -> Bytes {
-        let result = if more && ends_stream(&entry.event) && !entry.event.is_terminal() {
-            encode(self.dialect, &entry.event, false)
-        } else {
-            entry.encoded(self.dialect.version, |event| {
-                encode(self.dialect, event, true)
-            })
+    pub fn frame(&self, epoch: u64, entry: &Entry, after: Option<&Task>, more: bool) -> Bytes {
+        let at = Some((epoch, entry.seq));
+        let last = !(more && ends_stream(&entry.event) && !entry.event.is_terminal());
+        if self.generations {
+            let mut event = StreamResponse::clone(&entry.event);
+            generation(epoch, entry.seq).stamp(&mut event);
+            return self.frames(at, &self.dialect.encode_frames(&event, after, last));
+        }
+        match self.dialect.cache_slot().filter(|_| last) {
+            Some(slot) => {
+                let data =
+                    entry.encoded(slot, |event| bytes(&self.dialect.encode_event(event, true)));
+                let mut out = BytesMut::with_capacity(data.len() + 160);
+                self.put_frame(&mut out, at, None, &data);
+                out.freeze()
+            }
+            None => self.frames(at, &self.dialect.encode_frames(&entry.event, after, last)),
+        }
+    }
+
+    /// The same of something that is no event of the log: a direct message, a snapshot of the task. A snapshot carries
+    /// the number of the newest event in it.
+    #[must_use]
+    pub fn loose_frame(
+        &self,
+        at: Option<(u64, Seq)>,
+        event: &StreamResponse,
+        after: Option<&Task>,
+    ) -> Bytes {
+        if let Some((epoch, seq)) = at.filter(|_| self.generations) {
+            let mut event = event.clone();
+            generation(epoch, seq).stamp(&mut event);
+            return self.frames(at, &self.dialect.encode_frames(&event, after, false));
+        }
+        self.frames(at, &self.dialect.encode_frames(event, after, false))
+    }
+
+    /// The same of a task as it stands.
+    #[must_use]
+    pub fn task_frame(&self, at: Option<(u64, Seq)>, task: &Task) -> Bytes {
+        self.loose_frame(at, &StreamResponse::Task(task.clone()), Some(task))
+    }
+
+    fn frames(&self, at: Option<(u64, Seq)>, frames: &[Frame]) -> Bytes {
+        let mut out = BytesMut::new();
+        for (index, frame) in frames.iter().enumerate() {
+            // Only the last one completes the event: who resumes after an earlier one gets the event again.
+            let at = at.filter(|_| index + 1 == frames.len());
+            self.put_frame(&mut out, at, frame.event, &bytes(&frame.data));
+        }
+        out.freeze()
+    }
+
+    /// How a stream that has come to its end ends, where its form has a word for that.
+    #[must_use]
+    pub fn end(&self) -> Option<BodyFrame<Bytes>> {
+        None
+    }
+
+    /// How a stream ends with an error.
+    #[must_use]
+    pub fn error_end(&self, error: &A2aError) -> BodyFrame<Bytes> {
+        BodyFrame::data(self.error_frame(error))
+    }
+
+    fn error_frame(&self, error: &A2aError) -> Bytes {
+        let (event, body) = match self.dialect.binding {
+            Binding::JsonRpc => (None, self.rpc_error(error)),
+            Binding::HttpJson => (
+                Some("error"),
+                bytes(&http_json::encode_error(self.dialect, error).1),
+            ),
         };
-        self.wrap(Some((epoch, entry.seq)), &result)
-    }
-
-    /// The SSE frame of something that is no event of the log: a direct message, a snapshot of the task. A snapshot
-    /// carries the number of the newest event in it.
-    #[must_use]
-    pub fn loose_frame(&self, at: Option<(u64, Seq)>, event: &StreamResponse) -> Bytes {
-        self.wrap(at, &encode(self.dialect, event, false))
-    }
-
-    /// The SSE frame of an error.
-    #[must_use]
-    pub fn error_frame(&self, error: &A2aError) -> Bytes {
-        let body = self.error(error);
-        let mut frame = BytesMut::with_capacity(body.len() + 8);
-        frame.put_slice(b"data: ");
-        frame.put_slice(&body);
-        frame.put_slice(b"\n\n");
+        let mut frame = BytesMut::with_capacity(body.len() + 24);
+        if let Some(event) = event {
+            put_line(&mut frame, "event", event.as_bytes());
+        }
+        put_line(&mut frame, "data", &body);
+        frame.put_u8(b'\n');
         frame.freeze()
     }
 
-    fn wrap(&self, at: Option<(u64, Seq)>, result: &[u8]) -> Bytes {
-        let id = self.id.as_deref().map_or("null", RawValue::get);
-        let mut frame = BytesMut::with_capacity(result.len() + id.len() + 96);
+    fn put_frame(
+        &self,
+        frame: &mut BytesMut,
+        at: Option<(u64, Seq)>,
+        event: Option<&'static str>,
+        data: &[u8],
+    ) {
         if let Some((epoch, seq)) = at {
-            frame.put_slice(format!("id: {}\n", EventId { epoch, seq }).as_bytes());
+            put_line(frame, "id", EventId { epoch, seq }.to_string().as_bytes());
         }
-        // One line: serde_json escapes line breaks in strings, and the id was one line of JSON.
+        if let Some(event) = event {
+            put_line(frame, "event", event.as_bytes());
+        }
+        let enveloped =
+            self.dialect.binding == Binding::JsonRpc && self.dialect.traits().enveloped_frames;
+        if !enveloped {
+            put_line(frame, "data", data);
+            frame.put_u8(b'\n');
+            return;
+        }
+        let id = self.id.as_deref().map_or("null", RawValue::get);
         frame.put_slice(b"data: {\"jsonrpc\":\"2.0\",\"id\":");
         for byte in id.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')) {
             frame.put_u8(byte);
         }
         frame.put_slice(b",\"result\":");
-        frame.put_slice(result);
+        frame.put_slice(data);
         frame.put_slice(b"}\n\n");
-        frame.freeze()
     }
 }
 
-fn encode(dialect: Dialect, event: &StreamResponse, last: bool) -> Bytes {
+/// The extension's name for a place in the log.
+#[must_use]
+pub fn generation(epoch: u64, seq: Seq) -> Generation {
+    Generation {
+        epoch,
+        number: seq.0,
+    }
+}
+
+/// One line of a frame. serde_json escapes line breaks in strings, so that a value is one line.
+fn put_line(frame: &mut BytesMut, name: &str, value: &[u8]) {
+    frame.put_slice(name.as_bytes());
+    frame.put_slice(b": ");
+    frame.put_slice(value);
+    frame.put_u8(b'\n');
+}
+
+fn bytes(value: &Value) -> Bytes {
     // A JSON value always serializes.
-    serde_json::to_vec(&dialect.encode_event(event, last))
-        .unwrap_or_default()
-        .into()
+    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 /// Whether a send stream ends with this event: the task is over, or waits for somebody.

@@ -6,21 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use http_body::Frame;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::render::{Renderer, ends_stream};
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{A2aError, StreamResponse, TaskStatusUpdateEvent};
+use crate::a2a::{A2aError, StreamResponse, Task, TaskStatusUpdateEvent};
 use crate::hub::{Follow, Next};
 use crate::store::TaskRecord;
+use crate::task::Seq;
+use crate::task::fold::fold;
 use crate::telemetry::event::Counted;
-use crate::wire::sse::KEEP_ALIVE;
 
 /// One open stream.
 pub struct EventStream {
-    /// What is sent before any event of the log: the task as it stands, where the stream begins in the middle.
-    pub first: Option<Bytes>,
+    /// What is sent before any event of the log, where the stream begins in the middle: the task as it stands there, with
+    /// the number of the newest event in it.
+    pub first: Option<(Seq, Task)>,
     /// The cursor.
     pub follow: Follow,
     /// The task's epoch, for the events' ids.
@@ -38,39 +41,60 @@ pub struct EventStream {
     pub counted: Counted,
     /// Ends the stream cleanly, so that the requester resumes elsewhere.
     pub closing: CancellationToken,
+    /// The task as it is after what has been sent, for forms whose every frame shows the whole of it.
+    pub task: Option<Task>,
 }
 
 impl EventStream {
     /// The frames.
-    pub fn frames(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    pub fn frames(self) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
         let ends_at = (!self.max_life.is_zero()).then(|| Instant::now() + self.max_life);
         unfold(
-            (self, ends_at, false),
-            |(mut stream, ends_at, over)| async move {
-                if over {
-                    return None;
+            (self, ends_at, Then::More),
+            |(mut stream, ends_at, state)| async move {
+                match state {
+                    Then::Over => None,
+                    Then::Word => {
+                        let word = stream.renderer.end()?;
+                        Some((Ok(word), (stream, ends_at, Then::Over)))
+                    }
+                    Then::More => {
+                        let (frame, state) = stream.next(ends_at).await?;
+                        Some((Ok(frame), (stream, ends_at, state)))
+                    }
                 }
-                let (frame, over) = stream.next(ends_at).await?;
-                Some((Ok(frame), (stream, ends_at, over)))
             },
         )
     }
 
-    /// The next frame, and whether it is the last.
-    async fn next(&mut self, ends_at: Option<Instant>) -> Option<(Bytes, bool)> {
-        if let Some(first) = self.first.take() {
-            return Some((first, false));
+    /// The next frame, and what comes after it. None: the stream ends before the task does, and the requester resumes.
+    async fn next(&mut self, ends_at: Option<Instant>) -> Option<(Frame<Bytes>, Then)> {
+        if let Some((seq, first)) = self.first.take() {
+            let at = Some((self.epoch, seq));
+            let frame = self.renderer.task_frame(at, &first);
+            if self.renderer.whole_tasks() {
+                self.task = Some(first);
+            }
+            if !frame.is_empty() {
+                return Some((Frame::data(frame), Then::More));
+            }
         }
         loop {
             let next = tokio::select! {
                 biased;
                 next = self.follow.next() => next,
-                () = after(self.keep_alive) => return Some((KEEP_ALIVE.clone(), false)),
+                keep_alive = after(self.keep_alive, self.renderer.keep_alive()) => {
+                    return Some((Frame::data(keep_alive), Then::More));
+                }
                 () = until(ends_at) => return None,
                 () = self.closing.cancelled() => return None,
             };
-            match next {
+            let (frame, over) = match next {
                 Ok(Next::Event(entry)) => {
+                    if self.renderer.whole_tasks() {
+                        // What the log holds has been folded once already: it cannot be refused.
+                        self.task = fold(self.task.take(), &entry.event).ok();
+                    }
                     // A second task in one stream kills 0.3 clients; what it says beside the updates around it (the
                     // requester's own messages, metadata) is in the task when it is read.
                     if matches!(*entry.event, StreamResponse::Task(_)) && entry.seq.0 > 1 {
@@ -79,46 +103,71 @@ impl EventStream {
                     let more = self.follow.behind();
                     let over = entry.event.is_terminal()
                         || (self.ends_at_interrupt && ends_stream(&entry.event) && !more);
-                    return Some((self.renderer.frame(self.epoch, &entry, more), over));
+                    let task = self.task.as_ref();
+                    (self.renderer.frame(self.epoch, &entry, task, more), over)
                 }
-                Ok(Next::Trimmed(record)) => return Some(self.caught_up(&record)),
+                Ok(Next::Trimmed(record)) => self.caught_up(&record),
                 Err(error) => {
                     tracing::warn!(%error, "a stream's log cannot be read");
                     let error = A2aError::new(
                         ErrorKind::Internal,
                         "The task's log cannot be read at the moment; subscribe again.",
                     );
-                    return Some((self.renderer.error_frame(&error), true));
+                    return Some((self.renderer.error_end(&error), Then::Over));
                 }
+            };
+            let state = if over { Then::Word } else { Then::More };
+            // Some forms cannot say every event.
+            if !frame.is_empty() {
+                return Some((Frame::data(frame), state));
+            }
+            if over {
+                return self.renderer.end().map(|word| (word, Then::Over));
             }
         }
     }
 
     /// The events in between are no longer kept: the task as it stands takes their place.
-    fn caught_up(&self, record: &TaskRecord) -> (Bytes, bool) {
+    fn caught_up(&mut self, record: &TaskRecord) -> (Bytes, bool) {
         let task = &record.task;
-        let event = if self.renderer.dialect().version.is_v0() {
-            StreamResponse::StatusUpdate(TaskStatusUpdateEvent {
+        if self.renderer.whole_tasks() {
+            self.task = Some(Task::clone(task));
+        }
+        let at = Some((self.epoch, record.last_seq));
+        let frame = if self.renderer.dialect().traits().one_task_per_stream {
+            let event = StreamResponse::StatusUpdate(TaskStatusUpdateEvent {
                 task_id: task.id.clone(),
                 context_id: task.context_id.clone(),
                 status: task.status.clone(),
                 ..TaskStatusUpdateEvent::default()
-            })
+            });
+            self.renderer.loose_frame(at, &event, Some(task))
         } else {
-            StreamResponse::Task(task.as_ref().clone())
+            self.renderer.task_frame(at, task)
         };
-        let frame = self
-            .renderer
-            .loose_frame(Some((self.epoch, record.last_seq)), &event);
         (frame, task.status.state.is_terminal())
     }
 }
 
-async fn after(wait: Duration) {
-    if wait.is_zero() {
-        std::future::pending::<()>().await;
+/// What comes after a frame.
+enum Then {
+    /// Another one.
+    More,
+    /// The form's word for the end.
+    Word,
+    /// Nothing.
+    Over,
+}
+
+/// What fills the silence, once it is that long; never where there is nothing.
+async fn after(wait: Duration, keep_alive: Option<Bytes>) -> Bytes {
+    match keep_alive {
+        Some(keep_alive) if !wait.is_zero() => {
+            tokio::time::sleep(wait).await;
+            keep_alive
+        }
+        _ => std::future::pending().await,
     }
-    tokio::time::sleep(wait).await;
 }
 
 async fn until(at: Option<Instant>) {

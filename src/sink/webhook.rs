@@ -201,8 +201,8 @@ impl Webhooks {
     ) -> Result<(Bytes, &'static str), StoreError> {
         let seq = delivery.seq;
         let snapshot = delivery.kind == DeliveryKind::Snapshot;
-        if !snapshot && !dialect.version.is_v0() {
-            // Version 1.0 sends the event alone: no need to know how the task stood after it.
+        if !snapshot && !dialect.traits().posts_tasks {
+            // The event alone is sent: no need to know how the task stood after it.
             let before = Seq(seq.0.saturating_sub(1));
             let event = self.hub.events(&record.key, before, 1).await?;
             return Ok(match event.first().filter(|entry| entry.seq == seq) {

@@ -7,12 +7,14 @@
 mod concurrency;
 mod deliveries;
 mod events;
+mod listing;
 mod lookup;
 mod push;
 
 pub use concurrency::*;
 pub use deliveries::*;
 pub use events::*;
+pub use listing::*;
 pub use lookup::*;
 pub use push::*;
 
@@ -55,6 +57,10 @@ macro_rules! store_conformance {
             a_context_of_the_worker_is_found,
             listings_filter_and_go_from_the_newest_change,
             listings_are_paged_without_loss,
+            lists_hold_one_principal_s_tasks_newest_status_first,
+            lists_filter_by_context_state_and_time,
+            the_time_of_a_status_is_its_own_or_else_that_of_the_write,
+            lists_are_paged_while_tasks_change,
             create_makes_a_delivery_per_event_and_config,
             append_makes_a_delivery_per_event_and_config,
             register_brings_the_task_as_it_stands_then_later_events,

@@ -6,6 +6,7 @@
 
 mod ledger;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Append, Delivery, DeliveryId, DeliveryKind, DeliveryState, LogEntry, Millis, PushRegistration,
-    StoreError, TaskFilter, TaskLog, TaskRecord,
+    Append, Delivery, DeliveryId, DeliveryKind, DeliveryState, ListCursor, ListFilter, ListPage,
+    LogEntry, Millis, Nanos, Principal, PushRegistration, StoreError, TaskFilter, TaskLog,
+    TaskRecord, list,
 };
 use crate::a2a::StreamResponse;
 use crate::task::{Seq, TaskKey};
@@ -59,6 +61,12 @@ impl MemoryStore {
     }
 }
 
+/// Whose list: route, tenant, owner.
+type Lister = (Arc<str>, Arc<str>, Principal);
+
+/// Where in it: the newest status first, then by id.
+type Place = (Reverse<Nanos>, Arc<str>);
+
 #[derive(Default)]
 struct Inner {
     tasks: HashMap<TaskKey, Entry>,
@@ -68,6 +76,8 @@ struct Inner {
     by_token: Index<[u8; 32]>,
     /// By (route, tenant, context id), only tasks whose worker calls the context by another id.
     by_context: Index<(Arc<str>, Arc<str>, String)>,
+    /// By (route, tenant, owner), in the order of listings.
+    listed: HashMap<Lister, BTreeSet<Place>>,
     /// By the time of the end.
     ended: BTreeSet<(Millis, u64, TaskKey)>,
     /// The delivery that each push config's queue begins with, by the time at which it can be claimed.
@@ -83,6 +93,7 @@ struct Entry {
     /// The order of creation, which decides between records that an index finds together.
     made: u64,
     ended_at: Option<Millis>,
+    status_at: Nanos,
     events: VecDeque<LogEntry>,
     push: Vec<PushRegistration>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
@@ -130,6 +141,15 @@ fn claimable_at(delivery: &Delivery) -> Millis {
 }
 
 impl Entry {
+    /// Whose listing it is in, and where.
+    fn listed(&self) -> (Lister, Place) {
+        let TaskRecord { key, owner, .. } = &self.record;
+        (
+            (key.route.clone(), key.tenant.clone(), *owner),
+            (Reverse(self.status_at), key.id.clone()),
+        )
+    }
+
     /// The first pending delivery of a config and when it can be claimed.
     fn head(&self, config_id: &str) -> Option<(Millis, DeliveryId)> {
         let id = *self.pending.get(config_id)?.first()?;
@@ -158,6 +178,8 @@ impl Inner {
         if let Some(at) = entry.ended_at {
             self.ended.insert((at, made, key.clone()));
         }
+        let (by, place) = entry.listed();
+        self.listed.entry(by).or_default().insert(place);
     }
 
     fn unindex(&mut self, key: &TaskKey) {
@@ -177,6 +199,13 @@ impl Inner {
         self.by_context.remove(&by, made);
         if let Some(at) = entry.ended_at {
             self.ended.remove(&(at, made, key.clone()));
+        }
+        let (by, place) = entry.listed();
+        if let Some(places) = self.listed.get_mut(&by) {
+            places.remove(&place);
+            if places.is_empty() {
+                self.listed.remove(&by);
+            }
         }
     }
 
@@ -294,6 +323,7 @@ impl TaskLog for MemoryStore {
         }
         inner.made += 1;
         let mut entry = Entry {
+            status_at: list::status_at(&record.task, now),
             record,
             made: inner.made,
             ended_at: over.then_some(now),
@@ -323,6 +353,9 @@ impl TaskLog for MemoryStore {
         let key = append.key;
         inner.unindex(&key);
         if let Some(entry) = inner.tasks.get_mut(&key) {
+            if let Some(at) = list::status_at_after(&append.task, &append.events, append.now) {
+                entry.status_at = at;
+            }
             if !append.events.is_empty() {
                 entry.record.task = append.task;
             }
@@ -419,6 +452,57 @@ impl TaskLog for MemoryStore {
                 .then_with(|| a.key.cmp(&b.key))
         });
         Ok(found.into_iter().take(filter.limit).cloned().collect())
+    }
+
+    async fn list(&self, filter: ListFilter) -> Result<ListPage, StoreError> {
+        let inner = self.lock();
+        let mut page = ListPage {
+            records: Vec::new(),
+            next: None,
+            total: 0,
+        };
+        let by = (filter.route.clone(), filter.tenant.clone(), filter.owner);
+        let after = filter
+            .after
+            .as_ref()
+            .map(|after| (Reverse(after.status_at), &after.id));
+        let mut last = None;
+        for (Reverse(at), id) in inner.listed.get(&by).into_iter().flatten() {
+            if filter.since.is_some_and(|since| *at < since) {
+                break;
+            }
+            let key = TaskKey {
+                route: filter.route.clone(),
+                tenant: filter.tenant.clone(),
+                id: id.clone(),
+            };
+            let Some(record) = inner.tasks.get(&key).map(|entry| &entry.record) else {
+                continue;
+            };
+            let task = &record.task;
+            if filter
+                .context_id
+                .as_ref()
+                .is_some_and(|id| *id != task.context_id)
+                || filter.state.is_some_and(|state| state != task.status.state)
+            {
+                continue;
+            }
+            page.total += 1;
+            if after.is_some_and(|after| (Reverse(*at), id) <= after) {
+                continue;
+            }
+            if page.records.len() < filter.limit {
+                page.records.push(record.clone());
+                last = Some(ListCursor {
+                    status_at: *at,
+                    id: id.clone(),
+                });
+            } else if page.next.is_none() {
+                page.next = last.take();
+            }
+        }
+        Ok(page)
     }
 
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 #[doc(hidden)]
 pub mod conformance;
 pub mod error;
+pub mod list;
 pub mod memory;
 pub mod push;
 pub mod seal;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use error::StoreError;
+pub use list::{ListCursor, ListFilter, ListPage, Nanos};
 pub use memory::MemoryStore;
 pub use seal::{SealError, Sealer};
 pub use sqlite::{SqliteOptions, SqliteStore};
@@ -286,6 +288,10 @@ pub trait TaskLog: Send + Sync {
 
     /// The records that match, newest change first.
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskRecord>, StoreError>;
+
+    /// A page of one principal's tasks. See [`ListPage`] for the order; the time of a status is what it says itself, or
+    /// else the `now` of the write that brought it.
+    async fn list(&self, filter: ListFilter) -> Result<ListPage, StoreError>;
 
     /// Removes events of a task below `keep_from`, and sets `first_seq`, which never goes back nor beyond the next
     /// event's number. `NotFound` if there is no record.

@@ -74,8 +74,8 @@ pub(super) struct Merged<'a> {
 /// was known comes first. Nothing known is ever moved or removed: reports may be cut short (`historyLength`).
 ///
 /// `status` is the message of the report's status. Where among the others a worker lists it says nothing, so it does not
-/// come between a message without an id and its repeat: or these would be one message in a report that brings the status,
-/// and two when the same report comes again.
+/// come between a message without an id and its repeat, nor is it an anchor where what it would pass over is reported
+/// after it: or these would be one message in a report that brings the status, and two when the same report comes again.
 pub(super) fn merge<'a>(
     known: &[&Message],
     reported: &[&'a Message],
@@ -83,28 +83,38 @@ pub(super) fn merge<'a>(
     unanchored: Unanchored,
 ) -> Merged<'a> {
     let aside = status.filter(|status| !status.message_id.is_empty());
-    let is_aside = |known: &Message| aside.is_some_and(|aside| same(aside, known));
     let mut merged = Merged::default();
     let mut gap: Vec<&'a Message> = Vec::new();
+    // What is known up to the last anchor, with the new messages at their places.
+    let mut woven: Vec<&Message> = Vec::with_capacity(known.len());
     let mut next = 0;
     let mut found = vec![false; known.len()];
-    for &message in reported {
+    let mut previous: Option<&Message> = None;
+    for (index, &message) in reported.iter().enumerate() {
+        let is_aside = aside.is_some_and(|aside| same(aside, message));
+        // Said twice in a row, whatever is known.
+        let repeats = message.message_id.is_empty() && previous.is_some_and(|p| same(p, message));
+        if !is_aside {
+            previous = Some(message);
+        }
         let ahead = known[next..].iter().position(|k| same(k, message));
         if let Some(offset) = ahead {
             let anchor = next + offset;
-            merged.earlier.extend(gap.drain(..).map(|m| (anchor, m)));
+            if is_aside && shares(&known[next..anchor], &reported[index + 1..]) {
+                found[anchor] = true;
+                continue;
+            }
+            woven.extend(&known[next..anchor]);
+            let placed = place(&mut woven, std::mem::take(&mut gap), aside);
+            merged.earlier.extend(placed.map(|m| (anchor, m)));
+            woven.push(known[anchor]);
             next = anchor + 1;
             found[anchor] = true;
         } else if let Some(out_of_order) =
             (0..next).find(|&at| !found[at] && same(known[at], message))
         {
             found[out_of_order] = true;
-        } else {
-            let named = !message.message_id.is_empty();
-            let earlier = known[..next].iter().chain(&gap).copied();
-            if said_before(earlier.filter(|known| named || !is_aside(known)), message) {
-                continue;
-            }
+        } else if !repeats {
             gap.push(message);
         }
     }
@@ -114,13 +124,45 @@ pub(super) fn merge<'a>(
         Unanchored::Old => false,
     };
     if newest {
-        merged.newer = gap;
+        woven.extend(&known[next..]);
+    }
+    let placed = place(&mut woven, gap, aside);
+    if newest {
+        merged.newer = placed.collect();
     } else if next > 0 {
-        merged.earlier.extend(gap.into_iter().map(|m| (next, m)));
+        merged.earlier.extend(placed.map(|m| (next, m)));
     } else {
-        merged.misplaced = !gap.is_empty();
+        merged.misplaced = placed.len() > 0;
     }
     merged
+}
+
+/// Whether some message is in both.
+fn shares(known: &[&Message], reported: &[&Message]) -> bool {
+    reported
+        .iter()
+        .any(|message| known.iter().any(|known| same(known, message)))
+}
+
+/// Adds the messages to what comes before them, and gives those that are not said there already. Whether one is a repeat
+/// can be told only at its place: between it and the message that it follows in the report, others may be known.
+fn place<'k, 'a: 'k>(
+    before: &mut Vec<&'k Message>,
+    gap: Vec<&'a Message>,
+    aside: Option<&Message>,
+) -> std::vec::IntoIter<&'a Message> {
+    let is_aside = |known: &Message| aside.is_some_and(|aside| same(aside, known));
+    let mut placed = gap;
+    placed.retain(|&message| {
+        let named = !message.message_id.is_empty();
+        let earlier = before.iter().copied();
+        let repeats = said_before(earlier.filter(|known| named || !is_aside(known)), message);
+        if !repeats {
+            before.push(message);
+        }
+        !repeats
+    });
+    placed.into_iter()
 }
 
 /// Whether a message that has an earlier counterpart is that one again. Without an id only what the speaker said last is.

@@ -311,13 +311,28 @@ impl Plan {
     }
 
     fn take_messages(&mut self, snapshot: &Task, standing: Standing, last: Option<&Message>) {
-        let is_last = |message: &Message| last.is_some_and(|last| messages::same(last, message));
-        let mut reported: Vec<&Message> = messages::timeline(snapshot)
-            .into_iter()
-            .filter(|message| !is_last(message))
-            .collect();
-        // It is the newest wherever the worker's history has it, and may be the current one.
-        reported.extend(last);
+        // Without an id an agent may have said the same words before as well (see `messages::is_settled`).
+        let is_last = |message: &Message| {
+            last.is_some_and(|last| {
+                if last.message_id.is_empty() && last.role == Role::Agent {
+                    std::ptr::eq(last, message)
+                } else {
+                    messages::same(last, message)
+                }
+            })
+        };
+        let mut reported: Vec<&Message> = messages::timeline(snapshot);
+        if let Some(last) = last {
+            // It is the newest wherever the worker's history has it, and may be the current one.
+            let at = reported
+                .iter()
+                .rposition(|message| messages::same(last, message));
+            if let Some(at) = at {
+                reported.remove(at);
+            }
+            reported.retain(|message| !is_last(message));
+            reported.push(last);
+        }
         let unanchored = match standing {
             Standing::Authoritative | Standing::Newer => Unanchored::Newest,
             Standing::Same => Unanchored::NewestIfComplete,

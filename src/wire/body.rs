@@ -101,9 +101,17 @@ impl Body {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        let frames = stream.map_ok(Frame::data);
+        Self::from_frames(stream.map_ok(Frame::data))
+    }
+
+    /// A body of unknown length from a stream of frames, trailers among them.
+    pub fn from_frames<S, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<Frame<Bytes>, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
         Self::boxed(StreamBody::new(
-            frames.map_err(|error| BodyError::Producer(error.into())),
+            stream.map_err(|error| BodyError::Producer(error.into())),
         ))
     }
 

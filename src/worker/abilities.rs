@@ -1,4 +1,4 @@
-//! What a worker offers: its card's word, corrected by what the wire has shown.
+//! What a worker offers: its card's word, corrected by what is known of its kind and by what the wire has shown.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,10 +17,12 @@ pub enum Ability {
     Stream,
     /// Post webhooks.
     Push,
+    /// Answer ListTasks.
+    List,
 }
 
 impl Ability {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     /// For logs.
     #[must_use]
@@ -31,6 +33,7 @@ impl Ability {
             Ability::Get => "get",
             Ability::Stream => "stream",
             Ability::Push => "push",
+            Ability::List => "list",
         }
     }
 
@@ -41,6 +44,7 @@ impl Ability {
             Ability::Get => 2,
             Ability::Stream => 3,
             Ability::Push => 4,
+            Ability::List => 5,
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
+    /// ListTasks is answered.
+    pub list: bool,
 }
 
 /// What the wire has shown: 0 nothing yet, 1 it can, 2 it cannot.
@@ -89,12 +95,22 @@ impl Learned {
             _ => believed,
         };
         let card = known.card.as_ref();
+        let of_kind = &known.dialect.traits().worker;
+        let streams = || card.is_some_and(|card| card.streaming);
+        let pushes = || card.is_some_and(|card| card.push);
         Abilities {
             send: can(Ability::Send, true),
-            return_immediately: can(Ability::ReturnImmediately, true),
-            get: can(Ability::Get, true),
-            stream: can(Ability::Stream, card.is_some_and(|card| card.streaming)),
-            push: can(Ability::Push, card.is_some_and(|card| card.push)),
+            return_immediately: can(
+                Ability::ReturnImmediately,
+                of_kind.return_immediately.unwrap_or(true),
+            ),
+            get: can(Ability::Get, of_kind.get.unwrap_or(true)),
+            stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
+            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
+            list: can(
+                Ability::List,
+                known.dialect.supports(crate::a2a::Operation::ListTasks),
+            ),
         }
     }
 }

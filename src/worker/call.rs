@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use serde_json::Value;
 
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
-use crate::a2a::dialect::jsonrpc;
+use crate::a2a::dialect::{http_json, jsonrpc};
 use crate::a2a::request::Answer;
-use crate::a2a::{Operation, Request};
+use crate::a2a::{Binding, Dialect, Operation, Request};
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::sse::SseLimits;
@@ -60,9 +62,12 @@ impl Worker {
     ) -> Result<Reply<Answer>, CallError> {
         let known = self.known().await?;
         let exchange = async {
-            let response = self
-                .exchange(&known, request, context, "application/json")
-                .await?;
+            let accept = match known.dialect.binding {
+                Binding::JsonRpc => "application/json",
+                // The names of 1.0.1 and of 1.0.0.
+                Binding::HttpJson => "application/a2a+json, application/json",
+            };
+            let response = self.exchange(&known, request, context, accept).await?;
             let extensions = extensions_of(response.headers());
             let value = self
                 .read_answer(&known, request.operation(), response)
@@ -122,14 +127,35 @@ impl Worker {
         accept: &'static str,
     ) -> Result<http::Response<Incoming>, CallError> {
         let (method, mut params) = known.dialect.encode_request(request);
-        if let (Some(tenant), Some(params)) = (&known.tenant, params.as_object_mut()) {
-            params.insert("tenant".to_owned(), tenant.clone().into());
+        let tenant = known.tenant.as_deref();
+        if let (Some(tenant), Some(params)) = (tenant, params.as_object_mut())
+            && known.dialect.traits().tenants
+        {
+            params.insert("tenant".to_owned(), tenant.into());
         }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let body = jsonrpc::encode_call(id, method, &params);
-        let mut call = http::Request::new(Body::full(body));
-        *call.method_mut() = Method::POST;
-        *call.uri_mut() = known.endpoint.clone();
+        let mut call = match known.dialect.binding {
+            Binding::JsonRpc => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let body = jsonrpc::encode_call(id, method, &params);
+                let mut call = http::Request::new(Body::full(body));
+                *call.method_mut() = Method::POST;
+                *call.uri_mut() = known.endpoint.clone();
+                call
+            }
+            Binding::HttpJson => {
+                let operation = request.operation();
+                let version = known.dialect.version;
+                let out = http_json::encode_call(version, operation, params, tenant);
+                let body = out.body.map(|body| body.to_string()).unwrap_or_default();
+                let mut call = http::Request::new(Body::full(body));
+                *call.method_mut() = out.method;
+                *call.uri_mut() = super::below(&known.endpoint, &out.path).ok_or_else(|| {
+                    CallError::BadAnswer("the interface's address is not usable".to_owned())
+                })?;
+                call
+            }
+        };
+        let bodyless = call.body().is_end_stream();
         let headers = call.headers_mut();
         headers.clone_from(context.headers());
         for (name, value) in &self.target.headers {
@@ -137,17 +163,16 @@ impl Worker {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if !bodyless {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if accept == "text/event-stream" {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         rename_extensions(headers, known);
-        if !known.dialect.version.is_v0() {
-            headers.insert(
-                A2A_VERSION,
-                HeaderValue::from_static(known.dialect.version.number()),
-            );
+        if let Some(version) = known.dialect.traits().a2a_version {
+            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
         }
         self.client
             .request(call)
@@ -184,6 +209,15 @@ impl Worker {
         } else {
             bytes
         };
+        let http_error = |bytes: Bytes| CallError::Http {
+            status: parts.status,
+            headers: Box::new(end_to_end(&parts.headers)),
+            body: bytes,
+        };
+        if known.dialect.binding == Binding::HttpJson {
+            return http_answer(known.dialect, operation, parts.status, &bytes)
+                .unwrap_or_else(|| Err(http_error(bytes)));
+        }
         match jsonrpc::decode_response(&bytes) {
             Ok(Ok(result)) if parts.status.is_success() => known
                 .dialect
@@ -192,15 +226,38 @@ impl Worker {
             Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
                 Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
             }
-            _ if !parts.status.is_success() => Err(CallError::Http {
-                status: parts.status,
-                headers: Box::new(end_to_end(&parts.headers)),
-                body: bytes,
-            }),
+            _ if !parts.status.is_success() => Err(http_error(bytes)),
             Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),
             Err(error) => Err(CallError::BadAnswer(error.message)),
         }
     }
+}
+
+/// An answer over HTTP+JSON; none where its status is all that it says.
+fn http_answer(
+    dialect: Dialect,
+    operation: Operation,
+    status: StatusCode,
+    body: &[u8],
+) -> Option<Result<Answer, CallError>> {
+    let value = if body.trim_ascii().is_empty() {
+        // Answers without a word: 204 to a delete.
+        Ok(Value::Null)
+    } else {
+        serde_json::from_slice::<Value>(body)
+    };
+    if !status.is_success() {
+        let error = http_json::decode_error(dialect, operation, Some(status), &value.ok()?)?;
+        return Some(Err(CallError::Rpc(error)));
+    }
+    Some(match value {
+        Ok(value) => dialect
+            .decode_answer(operation, value)
+            .map_err(CallError::Rpc),
+        Err(_) => Err(CallError::BadAnswer(
+            "The agent's answer is not JSON".to_owned(),
+        )),
+    })
 }
 
 fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {

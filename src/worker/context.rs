@@ -3,6 +3,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
+use crate::a2a::extension;
+
 /// The headers that go along with calls to the worker: the requester's own for its own calls, and of those the
 /// credentials and service parameters for what the sidecar does for it later. `Debug` shows names only.
 #[derive(Clone, Default)]
@@ -56,12 +58,13 @@ impl CallContext {
     /// For a call of the requester's own: everything that it sent and that is not about this one exchange.
     #[must_use]
     pub fn of_request(parts: &Parts) -> Self {
-        let headers = parts
+        let mut headers = parts
             .headers
             .iter()
             .filter(|(name, _)| !is_hop_by_hop(name) && !is_about_this_exchange(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
+        extension::remove_own(&mut headers);
         Self { headers }
     }
 

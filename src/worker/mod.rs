@@ -323,7 +323,7 @@ impl Worker {
         };
         let Some(dialect) = dialect else {
             return Err(CallError::NoCard(
-                "the card lists no JSON-RPC interface of A2A 0.2, 0.3 or 1.0".to_owned(),
+                "the card lists no interface that the sidecar speaks".to_owned(),
             ));
         };
         let endpoint = address
@@ -360,6 +360,15 @@ impl Worker {
         });
         Uri::from_parts(parts).ok()
     }
+}
+
+/// The address of a path and query below another address.
+#[must_use]
+pub fn below(address: &Uri, path_and_query: &str) -> Option<Uri> {
+    let prefix = address.path().trim_end_matches('/');
+    let mut parts = address.clone().into_parts();
+    parts.path_and_query = Some(format!("{prefix}{path_and_query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn as_uri(url: &Url) -> Option<Uri> {

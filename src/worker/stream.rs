@@ -2,10 +2,11 @@
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde_json::Value;
 
 use super::CallError;
-use crate::a2a::dialect::jsonrpc;
-use crate::a2a::{Dialect, StreamResponse};
+use crate::a2a::dialect::{http_json, jsonrpc};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse};
 use crate::wire::sse::{SseLimits, SseParser};
 
 /// One event, and whether the worker marked it as the stream's last (`final`, 0.x).
@@ -48,19 +49,10 @@ impl EventStream {
                 if frame.data.is_empty() {
                     continue;
                 }
-                return match jsonrpc::decode_response(&frame.data) {
-                    Ok(Ok(result)) => {
-                        let (event, last) = self
-                            .dialect
-                            .decode_event(result)
-                            .map_err(|error| CallError::BadAnswer(error.message))?;
-                        Ok(Some(WorkerEvent { event, last }))
-                    }
-                    Ok(Err(error)) => {
-                        Err(CallError::Rpc(jsonrpc::decode_error(self.dialect, &error)))
-                    }
-                    Err(error) => Err(CallError::BadAnswer(error.message)),
-                };
+                let name = frame.event.as_deref().unwrap_or_default();
+                if let Some(event) = self.read(name, &frame.data)? {
+                    return Ok(Some(event));
+                }
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -72,5 +64,34 @@ impl EventStream {
                 None => return Ok(None),
             }
         }
+    }
+    /// What a frame says; none where that is nothing of the task.
+    fn read(&self, name: &str, data: &[u8]) -> Result<Option<WorkerEvent>, CallError> {
+        let bad = |error: A2aError| CallError::BadAnswer(error.message);
+        let enveloped =
+            self.dialect.binding == Binding::JsonRpc && self.dialect.traits().enveloped_frames;
+        let value = if enveloped {
+            match jsonrpc::decode_response(data).map_err(bad)? {
+                Ok(result) => result,
+                Err(error) => {
+                    return Err(CallError::Rpc(jsonrpc::decode_error(self.dialect, &error)));
+                }
+            }
+        } else {
+            let value: Value = serde_json::from_slice(data)
+                .map_err(|_| CallError::BadAnswer("an event is not JSON".to_owned()))?;
+            if name == "error" || value.get("error").is_some_and(Value::is_object) {
+                let operation = Operation::SubscribeToTask;
+                return Err(
+                    match http_json::decode_error(self.dialect, operation, None, &value) {
+                        Some(error) => CallError::Rpc(error),
+                        None => CallError::BadAnswer("an error that says nothing".to_owned()),
+                    },
+                );
+            }
+            value
+        };
+        let read = self.dialect.decode_frame(name, value).map_err(bad)?;
+        Ok(read.map(|(event, last)| WorkerEvent { event, last }))
     }
 }

@@ -1,11 +1,14 @@
 //! The integration tests: the sidecar as a process between requesters and workers made for the purpose.
 
 mod access;
+mod bindings;
 mod cancel;
 mod cards;
 mod faults;
 mod full;
+mod generation;
 mod limits;
+mod list;
 mod matrix;
 mod restart;
 mod resume;

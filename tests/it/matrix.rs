@@ -8,6 +8,7 @@ use crate::scene::{
 };
 use crate::support::client::SendOptions;
 use crate::support::protocol::{State, Version};
+use crate::support::proxy::Sidecar;
 use crate::support::worker::{
     Mode, Step, Worker, ask, chunk, done, failed, say, status, wait, working,
 };
@@ -24,20 +25,28 @@ async fn every_requester(mode: Mode, version: Version) {
         conf
     };
     let sidecar = conf.start().await;
+    every_requester_before(&worker, &sidecar, Some(mode), &format!("{version:?}")).await;
+}
+
+/// The same before a sidecar that has been started already. `mode`: the worker's; none where another sidecar stands
+/// between, so that the first state that a poller sees is not certain.
+pub async fn every_requester_before(
+    worker: &Worker,
+    sidecar: &Sidecar,
+    mode: Option<Mode>,
+    what: &str,
+) {
     let asks = REQUESTERS
         .iter()
         .flat_map(|requester| Ask::ALL.map(|ask| (*requester, ask)));
     let sending = asks.map(async |(requester, ask)| {
         let watcher = Watcher::send(ask, sidecar.client(requester), "go").await;
-        (
-            format!("{requester:?} {ask:?} of {version:?} {mode:?}"),
-            watcher,
-        )
+        (format!("{requester:?} {ask:?} of {what} {mode:?}"), watcher)
     });
     let mut watchers = join_all(sending).await;
     worker.wait_at_with("half", watchers.len()).await;
     // What a worker that blocks has done so far nobody can know.
-    if mode != Mode::Blocking {
+    if mode != Some(Mode::Blocking) {
         let listening = watchers
             .iter_mut()
             .filter(|(_, watcher)| watcher.hears_progress())
@@ -58,8 +67,10 @@ async fn every_requester(mode: Mode, version: Version) {
         let told = steps(&heard);
         // One that came later begins with how the task stood then; of a worker that blocks the snapshots know only the
         // beginning and the end.
-        let late = matches!(watcher.ask, Ask::Resubscribe | Ask::PushAfter);
-        let snapshots = mode == Mode::Blocking && matches!(watcher.ask, Ask::Poll | Ask::LongPoll);
+        let polls = matches!(watcher.ask, Ask::Poll | Ask::LongPoll);
+        let late =
+            matches!(watcher.ask, Ask::Resubscribe | Ask::PushAfter) || (polls && mode.is_none());
+        let snapshots = polls && mode == Some(Mode::Blocking);
         assert!(
             told == expected || (late && expected.ends_with(&told)) || snapshots,
             "{who}: {told:?}"
@@ -71,7 +82,7 @@ async fn every_requester(mode: Mode, version: Version) {
             "{who} was told of one task by several ids: {ids:?}"
         );
         assert!(ids.contains(heard.id()));
-        if mode != Mode::Blocking {
+        if mode != Some(Mode::Blocking) {
             assert!(
                 worker.task_ids().contains(&heard.id().to_owned()),
                 "{who} was not given the worker's own id"

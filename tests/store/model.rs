@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use a2a_sidecar::a2a::{StreamResponse, Task};
 use a2a_sidecar::store::{
-    Append, AttemptOutcome, Deliveries, DeliveryId, MemoryStore, Millis, Principal,
+    Append, AttemptOutcome, Deliveries, DeliveryId, ListFilter, MemoryStore, Millis, Principal,
     PushRegistration, Sealed, SqliteOptions, SqliteStore, Store, StoreError, TaskFilter,
     TaskRecord, WorkerLink,
 };
@@ -226,6 +226,26 @@ async fn state(store: &dyn Store) -> Result<Vec<String>, StoreError> {
         let found = store.tasks(filter).await?;
         seen.extend(found.iter().map(|record| format!("{record:?}")));
         seen.push("so many".to_owned());
+    }
+    let mut after = None;
+    loop {
+        let key = key(TASKS[0]);
+        let filter = ListFilter {
+            route: key.route,
+            tenant: key.tenant,
+            owner: Principal([1; 32]),
+            context_id: None,
+            state: None,
+            since: None,
+            after,
+            limit: 2,
+        };
+        let page = store.list(filter).await?;
+        seen.push(format!("{page:?}"));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
     for id in TASKS {
         let key = key(id);

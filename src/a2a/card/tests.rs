@@ -24,6 +24,7 @@ fn plan(versions: &[Version], for_version: Option<Version>) -> CardPlan {
         streaming: true,
         push: true,
         extended: false,
+        generations: false,
         for_version,
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Dialect, Version, v0, v0_2, v0_3, v1_0};
+use super::{Dialect, Version, v0, v0_3, v1_0};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Operation};
 
@@ -115,16 +115,6 @@ pub fn classify(method: &str) -> Option<(Version, Operation)> {
         .map(|operation| (Version::V0_3, operation))
 }
 
-/// The method name of an operation.
-#[must_use]
-pub fn method(version: Version, operation: Operation) -> &'static str {
-    if version.is_v0() {
-        v0::method(operation)
-    } else {
-        operation.name()
-    }
-}
-
 /// The body of a call. `id`: a number, a string or the [`RawValue`] of the requester.
 #[must_use]
 pub fn encode_call(id: impl Serialize, method: &str, params: &Value) -> Bytes {
@@ -179,17 +169,11 @@ pub fn encode_error(dialect: Dialect, id: Option<&RawValue>, error: &A2aError) -
 /// The `error` member alone.
 #[must_use]
 pub fn error_object(dialect: Dialect, error: &A2aError) -> Value {
-    let version = dialect.version;
     let mut object = json!({
-        "code": code(version, error.kind),
+        "code": code(dialect, error.kind),
         "message": error.message,
     });
-    let data = if version.is_v0() {
-        error.data.clone()
-    } else {
-        v1_0::error_data(error)
-    };
-    if let Some(data) = data {
+    if let Some(data) = dialect.codec().error_data(error) {
         object["data"] = data;
     }
     object
@@ -268,14 +252,8 @@ const CODES: [(ErrorKind, i64, Option<&str>); 14] = [
     (ErrorKind::Internal, -32603, None),
 ];
 
-/// The code of an error in this version.
-#[must_use]
-pub fn code(version: Version, kind: ErrorKind) -> i64 {
-    let kind = match version {
-        Version::V0_2 => v0_2::nearest(kind),
-        Version::V0_3 => v0_3::nearest(kind),
-        Version::V1_0 => kind,
-    };
+/// The code of an error that a version has.
+pub(super) fn code_of(kind: ErrorKind) -> i64 {
     if let ErrorKind::Other(code) = kind {
         return code;
     }
@@ -283,6 +261,12 @@ pub fn code(version: Version, kind: ErrorKind) -> i64 {
         .iter()
         .find(|(other, ..)| *other == kind)
         .map_or(-32603, |(_, code, _)| *code)
+}
+
+/// The code of an error in this dialect.
+#[must_use]
+pub fn code(dialect: Dialect, kind: ErrorKind) -> i64 {
+    dialect.codec().error_code(kind)
 }
 
 /// The reason of an error in `ErrorInfo`.
@@ -293,27 +277,19 @@ pub(super) fn reason(kind: ErrorKind) -> Option<&'static str> {
         .and_then(|(.., reason)| *reason)
 }
 
-/// Reads an error object: by its reason, else by its code. The 0.x SDKs report several errors of the protocol as
-/// internal ones or as bad parameters; those are told by their texts.
+/// Reads an error object: by its reason, else by its code, and where a version's servers give neither that tells, by what
+/// they do give.
 #[must_use]
 pub fn decode_error(dialect: Dialect, error: &Value) -> A2aError {
     let message = error.get("message").and_then(Value::as_str);
     let data = error.get("data").filter(|data| !data.is_null());
-    let code = error.get("code").and_then(Value::as_i64);
-    let by_reason = v1_0::error_reason(data).and_then(|name| {
-        CODES
-            .iter()
-            .find(|(.., reason)| *reason == Some(name))
-            .map(|(kind, ..)| *kind)
-    });
-    let kind = by_reason
-        .or_else(|| {
-            let text = message.filter(|_| dialect.version.is_v0())?;
-            sdk_kind(code?, text)
-        })
-        .or_else(|| code.map(kind_of_code))
+    let kind = match error.get("code").and_then(Value::as_i64) {
+        Some(code) => dialect
+            .codec()
+            .error_kind(code, message.unwrap_or_default(), data),
         // Without a code it is no error object: somebody's own, on the way.
-        .unwrap_or(ErrorKind::Internal);
+        None => kind_by_reason(data).unwrap_or(ErrorKind::Internal),
+    };
     A2aError {
         kind,
         message: message.unwrap_or("The agent gave no reason").to_owned(),
@@ -321,43 +297,24 @@ pub fn decode_error(dialect: Dialect, error: &Value) -> A2aError {
     }
 }
 
-fn kind_of_code(code: i64) -> ErrorKind {
+/// The error that an `ErrorInfo` names.
+pub(super) fn kind_by_reason(data: Option<&Value>) -> Option<ErrorKind> {
+    kind_of_reason(v1_0::error_reason(data)?)
+}
+
+/// The error of this name.
+pub(super) fn kind_of_reason(name: &str) -> Option<ErrorKind> {
+    CODES
+        .iter()
+        .find(|(.., reason)| *reason == Some(name))
+        .map(|(kind, ..)| *kind)
+}
+
+pub(super) fn kind_of_code(code: i64) -> ErrorKind {
     CODES
         .iter()
         .find(|(_, other, _)| *other == code)
         .map_or(ErrorKind::Other(code), |(kind, ..)| *kind)
-}
-
-/// What the Python SDKs of 0.2 and 0.3 write under a code that means something else: their errors are told apart
-/// by nothing but the text. Here alone is a text looked at.
-const SDK_TEXTS: [(i64, &str, ErrorKind); 4] = [
-    (
-        -32603,
-        "Push notifications are not supported by the agent",
-        ErrorKind::PushNotificationNotSupported,
-    ),
-    (
-        -32603,
-        "Streaming is not supported by the agent",
-        ErrorKind::UnsupportedOperation,
-    ),
-    (
-        -32603,
-        "Push notification config not found",
-        ErrorKind::TaskNotFound,
-    ),
-    (
-        -32602,
-        "is in terminal state",
-        ErrorKind::UnsupportedOperation,
-    ),
-];
-
-fn sdk_kind(code: i64, message: &str) -> Option<ErrorKind> {
-    SDK_TEXTS
-        .iter()
-        .find(|(other, text, _)| *other == code && message.contains(text))
-        .map(|(.., kind)| *kind)
 }
 
 /// Everything serialised here is made of strings, numbers and JSON values, which cannot fail.

@@ -14,15 +14,21 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::shape::{Form, Shape};
+use self::codec::Codec;
+pub use self::codec::{Frame, Presets, Traits};
+use self::shape::Form;
 use super::error::ErrorKind;
 use super::fields::Fault;
 use super::request::{PushConfigRequest, SendMessageRequest, TaskRequest};
-use super::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
+use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 mod checks;
+mod codec;
+pub mod http_json;
 pub mod jsonrpc;
+pub mod recognise;
 mod shape;
+pub mod status;
 pub mod v0;
 mod v0_2;
 mod v0_3;
@@ -33,7 +39,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-/// A protocol version, by `Major.Minor`.
+/// A protocol version, by `Major.Minor`, or the way that one system took from one. Ordered by how much gets lost when
+/// a worker is spoken to in it: the last loses least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
     /// 0.2.x
@@ -67,7 +74,7 @@ impl Version {
         }
     }
 
-    /// Whether it is a 0.x version: lower-case names, `kind`, `final`.
+    /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.
     #[must_use]
     pub fn is_v0(self) -> bool {
         self != Version::V1_0
@@ -77,11 +84,35 @@ impl Version {
 /// A protocol binding (specification §9 to §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
+    /// HTTP+JSON: a path and a verb per operation.
+    HttpJson,
     /// JSON-RPC 2.0 over HTTP.
     JsonRpc,
 }
 
-/// A version over a binding.
+impl Binding {
+    /// Every binding.
+    const ALL: [Binding; 2] = [Binding::JsonRpc, Binding::HttpJson];
+
+    /// Reads the name in a card, however it is written.
+    #[must_use]
+    pub fn from_card_name(name: &str) -> Option<Binding> {
+        Binding::ALL
+            .into_iter()
+            .find(|binding| binding.card_name().eq_ignore_ascii_case(name))
+    }
+
+    /// The name in cards.
+    #[must_use]
+    pub fn card_name(self) -> &'static str {
+        match self {
+            Binding::JsonRpc => "JSONRPC",
+            Binding::HttpJson => "HTTP+JSON",
+        }
+    }
+}
+
+/// A version over a binding. Ordered by how well a worker is spoken to in it, the last is best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dialect {
     /// The version.
@@ -90,7 +121,39 @@ pub struct Dialect {
     pub binding: Binding,
 }
 
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
+/// clients prefer.
+const NAMES: [(Dialect, &str); 5] = [
+    (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
+    (Dialect::http_json(Version::V1_0), "v1.0/http"),
+    (Dialect::jsonrpc(Version::V0_3), "v0.3/jsonrpc"),
+    (Dialect::http_json(Version::V0_3), "v0.3/http"),
+    (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
+];
+
+/// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
+const A2A_JSON: &str = "application/a2a+json";
+/// The media type of webhooks in 0.x.
+const JSON: &str = "application/json";
+
 impl Dialect {
+    /// Every dialect, newest first.
+    pub const ALL: [Dialect; NAMES.len()] = {
+        let mut all = [NAMES[0].0; NAMES.len()];
+        let mut index = 0;
+        while index < NAMES.len() {
+            all[index] = NAMES[index].0;
+            index += 1;
+        }
+        all
+    };
+
     /// JSON-RPC of this version.
     #[must_use]
     pub const fn jsonrpc(version: Version) -> Self {
@@ -100,53 +163,97 @@ impl Dialect {
         }
     }
 
+    /// HTTP+JSON of this version.
+    #[must_use]
+    pub const fn http_json(version: Version) -> Self {
+        Self {
+            version,
+            binding: Binding::HttpJson,
+        }
+    }
+
+    /// This version over this binding, if there is such a thing.
+    #[must_use]
+    pub fn of(version: Version, binding: Binding) -> Option<Self> {
+        let wanted = Self { version, binding };
+        Dialect::ALL.contains(&wanted).then_some(wanted)
+    }
+
+    /// The one dialect of a system.
+    #[must_use]
+    pub fn of_system(version: Version) -> Option<Self> {
+        Dialect::ALL
+            .into_iter()
+            .find(|dialect| dialect.version == version)
+    }
+
     /// The name used in the configuration, logs and metrics, such as `v1.0/jsonrpc`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match (self.version, self.binding) {
-            (Version::V0_2, Binding::JsonRpc) => "v0.2/jsonrpc",
-            (Version::V0_3, Binding::JsonRpc) => "v0.3/jsonrpc",
-            (Version::V1_0, Binding::JsonRpc) => "v1.0/jsonrpc",
-        }
+        NAMES
+            .iter()
+            .find(|(dialect, _)| *dialect == self)
+            // A version over a binding that it does not have: nothing makes one.
+            .map_or("unknown", |(_, name)| name)
     }
-}
-
-impl fmt::Display for Dialect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
-const A2A_JSON: &str = "application/a2a+json";
-/// The media type of webhooks in 0.x.
-const JSON: &str = "application/json";
-
-impl Dialect {
-    /// Every dialect, newest first.
-    pub const ALL: [Dialect; 3] = [
-        Dialect::jsonrpc(Version::V1_0),
-        Dialect::jsonrpc(Version::V0_3),
-        Dialect::jsonrpc(Version::V0_2),
-    ];
 
     /// Reads what [`Dialect::name`] gives.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Dialect> {
-        Dialect::ALL
-            .into_iter()
-            .find(|dialect| dialect.name() == name)
+        NAMES
+            .iter()
+            .find(|(_, other)| *other == name)
+            .map(|(dialect, _)| *dialect)
+    }
+
+    /// The form of its JSON.
+    fn codec(self) -> &'static dyn Codec {
+        match (self.version, self.binding) {
+            (Version::V0_2, _) => &v0::V0(Version::V0_2),
+            (Version::V0_3, _) => &v0::V0(Version::V0_3),
+            (Version::V1_0, _) => &v1_0::V1_0,
+        }
+    }
+
+    /// The facts of its form.
+    #[must_use]
+    pub fn traits(self) -> &'static Traits {
+        self.codec().traits()
+    }
+
+    /// The place in which an event's frame in this form is kept for other readers; none for forms that are rare, or
+    /// whose frames say more than the event.
+    #[must_use]
+    pub fn cache_slot(self) -> Option<usize> {
+        match (self.version, self.binding) {
+            (Version::V1_0, Binding::JsonRpc | Binding::HttpJson) => Some(0),
+            // 0.2 and 0.3 write the same.
+            (Version::V0_2 | Version::V0_3, Binding::JsonRpc) => Some(1),
+            (Version::V0_3, Binding::HttpJson) => Some(2),
+            _ => None,
+        }
+    }
+
+    /// How many different places [`Dialect::cache_slot`] gives.
+    pub const CACHE_SLOTS: usize = 3;
+
+    /// Whether the same bytes mean the same in the other dialect: then a call can pass.
+    #[must_use]
+    pub fn same_wire(self, other: Dialect) -> bool {
+        self.binding == other.binding
+            && (self.version == other.version
+                // 0.2 and 0.3 are one version on the wire.
+                || (self.binding == Binding::JsonRpc
+                    && [self, other].iter().all(|dialect| {
+                        matches!(dialect.version, Version::V0_2 | Version::V0_3)
+                    })))
     }
 
     /// Whether the version has this operation in this binding. Encoding one that it has not gives the name and
     /// form that workers use which have it all the same.
     #[must_use]
     pub fn supports(self, operation: Operation) -> bool {
-        match self.version {
-            Version::V0_2 => v0_2::supports(operation),
-            Version::V0_3 => v0_3::supports(operation),
-            Version::V1_0 => true,
-        }
+        self.codec().supports(operation)
     }
 
     /// The `protocolVersion` of a card of this version: with patch number in 0.x, without in 1.0.
@@ -159,15 +266,20 @@ impl Dialect {
         }
     }
 
-    /// A call: its method and parameters.
+    /// The JSON-RPC method of an operation.
+    #[must_use]
+    pub fn method(self, operation: Operation) -> &'static str {
+        self.codec().method(operation)
+    }
+
+    /// A call over JSON-RPC: its method and parameters.
     #[must_use]
     pub fn encode_request(self, request: &Request) -> (&'static str, Value) {
-        let method = jsonrpc::method(self.version, request.operation());
-        let params = match self.version {
-            Version::V0_2 | Version::V0_3 => v0::encode_request(request),
-            Version::V1_0 => v1_0::encode_request(request),
-        };
-        (method, params)
+        let codec = self.codec();
+        (
+            codec.method(request.operation()),
+            codec.encode_request(request),
+        )
     }
 
     /// Reads the parameters of a call; empty `params` are absent ones.
@@ -182,25 +294,27 @@ impl Dialect {
                 A2aError::new(ErrorKind::Parse, format!("params is not JSON: {error}"))
             })?
         };
-        let params = match params {
-            Value::Null => Object::new(),
-            Value::Object(params) => params,
-            _ => return Err(invalid_params(&Fault::new("params", "must be an object"))),
-        };
-        match self.version {
-            Version::V0_2 | Version::V0_3 => v0::decode_request(operation, params),
-            Version::V1_0 => v1_0::decode_request(operation, params),
+        match params {
+            Value::Null => self.read_request(operation, Object::new()),
+            Value::Object(params) => self.read_request(operation, params),
+            _ => Err(invalid_params(&Fault::new("params", "must be an object"))),
         }
-        .map_err(|fault| invalid_params(&fault))
+    }
+
+    /// Reads parameters that are parsed already.
+    ///
+    /// # Errors
+    /// As [`Dialect::decode_request`].
+    pub fn read_request(self, operation: Operation, params: Object) -> Result<Request, A2aError> {
+        self.codec()
+            .decode_request(operation, params)
+            .map_err(|fault| invalid_params(&fault))
     }
 
     /// The result of a call.
     #[must_use]
     pub fn encode_answer(self, operation: Operation, answer: &Answer) -> Value {
-        match self.version {
-            Version::V0_2 | Version::V0_3 => v0::encode_answer(answer),
-            Version::V1_0 => v1_0::encode_answer(operation, answer),
-        }
+        self.codec().encode_answer(operation, answer)
     }
 
     /// Reads the result of a call. Lenient in what wraps it, strict where its meaning would be lost: a task needs
@@ -209,31 +323,56 @@ impl Dialect {
     /// # Errors
     /// [`ErrorKind::InvalidAgentResponse`], saying what is wrong with it.
     pub fn decode_answer(self, operation: Operation, result: Value) -> Result<Answer, A2aError> {
-        self.answer(operation, result)
+        self.codec()
+            .decode_answer(operation, result)
             .map_err(|fault| invalid_response("answer", &fault))
     }
 
-    /// One frame of a stream: the `result` of its envelope. `last`: nothing follows in this stream (0.x tells its
-    /// clients so: `final`).
+    /// What a stream says of an event: see [`Codec::encode_event`].
     #[must_use]
-    pub fn encode_event(self, event: &StreamResponse, last: bool) -> Value {
-        match self.version {
-            Version::V0_2 | Version::V0_3 => v0::encode_event(event, last),
-            Version::V1_0 => v1_0::encode_event(event),
-        }
+    pub fn encode_frames(
+        self,
+        event: &StreamResponse,
+        after: Option<&Task>,
+        last: bool,
+    ) -> Vec<Frame> {
+        self.codec().encode_event(event, after, last)
     }
 
-    /// Reads one frame of a stream, and whether it says itself that it is the last (0.x: `final`).
+    /// The one frame of an event, in the forms that have one for each. `last`: nothing follows in this stream (0.x tells
+    /// its clients so: `final`).
+    #[must_use]
+    pub fn encode_event(self, event: &StreamResponse, last: bool) -> Value {
+        self.encode_frames(event, None, last)
+            .into_iter()
+            .next()
+            .map_or(Value::Null, |frame| frame.data)
+    }
+
+    /// Reads one frame of a stream, and whether it says itself that it is the last (0.x: `final`). None: it says nothing
+    /// of the task.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidAgentResponse`], saying what is wrong with it.
-    pub fn decode_event(self, frame: Value) -> Result<(StreamResponse, bool), A2aError> {
-        let Value::Object(object) = frame else {
-            let fault = Fault::new("", "must be an object");
-            return Err(invalid_response("event", &fault));
+    pub fn decode_frame(
+        self,
+        name: &str,
+        data: Value,
+    ) -> Result<Option<(StreamResponse, bool)>, A2aError> {
+        let read = match data {
+            Value::Object(object) => self.codec().decode_event(name, object),
+            _ => Err(Fault::new("", "must be an object")),
         };
-        self.open(object)
-            .map_err(|fault| invalid_response("event", &fault))
+        read.map_err(|fault| invalid_response("event", &fault))
+    }
+
+    /// The same of a frame that must say something.
+    ///
+    /// # Errors
+    /// As [`Dialect::decode_frame`].
+    pub fn decode_event(self, frame: Value) -> Result<(StreamResponse, bool), A2aError> {
+        self.decode_frame("", frame)?
+            .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
     }
 
     /// The body of a webhook and its media type. 1.0 posts the event, 0.x the task as it is after the event (a
@@ -244,70 +383,12 @@ impl Dialect {
         event: &StreamResponse,
         task_after: &Task,
     ) -> (Bytes, &'static str) {
-        let (body, media_type) = match (self.version, event) {
-            (Version::V1_0, _) => (v1_0::encode_event(event), A2A_JSON),
-            (Version::V0_2 | Version::V0_3, StreamResponse::Message(_)) => {
-                (v0::encode_event(event, true), JSON)
-            }
-            (Version::V0_2 | Version::V0_3, _) => {
-                (v0::down::value(Shape::Task, json(task_after)), JSON)
-            }
-        };
+        let (body, media_type) = self.codec().encode_webhook(event, task_after);
         // A `Value` always serialises.
         (
             serde_json::to_vec(&body).unwrap_or_default().into(),
             media_type,
         )
-    }
-
-    fn answer(self, operation: Operation, result: Value) -> Result<Answer, Fault> {
-        let object = match (operation, result) {
-            (Operation::DeleteTaskPushNotificationConfig, _) => return Ok(Answer::Empty),
-            (Operation::GetExtendedAgentCard, card @ Value::Object(_)) => {
-                return Ok(Answer::Card(card));
-            }
-            (Operation::ListTaskPushNotificationConfigs, result) => return push_configs(result),
-            (_, Value::Object(object)) => object,
-            _ => return Err(Fault::new("", "must be an object")),
-        };
-        match operation {
-            Operation::ListTasks => Ok(Answer::Tasks(self.tasks(object))),
-            Operation::CreateTaskPushNotificationConfig
-            | Operation::GetTaskPushNotificationConfig => {
-                push_config(object).map(Answer::PushConfig)
-            }
-            _ => match self.open(object)?.0 {
-                StreamResponse::Task(task) => Ok(Answer::Task(task)),
-                StreamResponse::Message(message) if operation.sends() => {
-                    Ok(Answer::Message(message))
-                }
-                _ => Err(Fault::new("", "is no task")),
-            },
-        }
-    }
-
-    /// The event that an object is, and whether it says that it is the last.
-    fn open(self, object: Object) -> Result<(StreamResponse, bool), Fault> {
-        let (shape, object, form) = shape::open(object)?;
-        match self.version {
-            Version::V0_2 | Version::V0_3 => {
-                let last = object.get("final") == Some(&Value::Bool(true));
-                Ok((v0::read(shape, object)?, last))
-            }
-            Version::V1_0 => Ok((v1_0::read(shape, object, form)?, false)),
-        }
-    }
-
-    /// The list of tasks in the 1.0 shape.
-    fn tasks(self, mut object: Object) -> Object {
-        if self.version.is_v0()
-            && let Some(Value::Array(tasks)) = object.get_mut("tasks")
-        {
-            for task in tasks.iter_mut().filter_map(Value::as_object_mut) {
-                v0::up::shape(Shape::Task, task);
-            }
-        }
-        object
     }
 }
 
@@ -337,48 +418,8 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
         .map_err(|fault| invalid_params(&fault))
 }
 
-fn push_config(object: Object) -> Result<PushConfig, Fault> {
-    let config: PushConfig = super::fields::Model::from_object(shape::flatten_config(object))?;
-    if config.url.is_empty() {
-        return Err(Fault::new("url", "is required"));
-    }
-    Ok(config)
-}
-
-/// A bare list in 0.x, an object in 1.0; either is taken from either.
-fn push_configs(result: Value) -> Result<Answer, Fault> {
-    let (configs, next_page_token) = match result {
-        Value::Null => (Vec::new(), None),
-        Value::Array(configs) => (configs, None),
-        Value::Object(mut page) => {
-            let token = super::fields::string(&mut page, "nextPageToken", "next_page_token")?;
-            match super::fields::take(&mut page, "configs", "") {
-                None => (Vec::new(), token),
-                Some(Value::Array(configs)) => (configs, token),
-                Some(_) => return Err(Fault::new("configs", "must be an array")),
-            }
-        }
-        _ => return Err(Fault::new("", "must be a list")),
-    };
-    let configs = configs
-        .into_iter()
-        .enumerate()
-        .map(|(index, config)| {
-            match config {
-                Value::Object(config) => push_config(config),
-                _ => Err(Fault::new("", "must be an object")),
-            }
-            .map_err(|fault| fault.within(&format!("[{index}]")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Answer::PushConfigs {
-        configs,
-        next_page_token: next_page_token.filter(|token| !token.is_empty()),
-    })
-}
-
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.
-fn json(model: &impl Serialize) -> Value {
+pub(crate) fn json(model: &impl Serialize) -> Value {
     serde_json::to_value(model).unwrap_or_default()
 }
 
@@ -418,7 +459,7 @@ fn config_request(operation: Operation, request: PushConfigRequest) -> Request {
 }
 
 /// Says which parameter is wrong, in words and (`data`) in the form of `google.rpc.BadRequest`.
-fn invalid_params(fault: &Fault) -> A2aError {
+pub(crate) fn invalid_params(fault: &Fault) -> A2aError {
     A2aError {
         kind: ErrorKind::InvalidParams,
         message: format!("Invalid parameters: {fault}"),

@@ -251,6 +251,7 @@ fn send() -> impl Strategy<Value = SendMessageRequest> {
         });
     (message(), of(configuration), metadata(), extra()).prop_map(
         |(message, configuration, metadata, extra)| SendMessageRequest {
+            own_id: None,
             message,
             configuration,
             metadata,

@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 
-use crate::a2a::Object;
-use crate::a2a::StreamResponse;
-use crate::a2a::fields::{Fault, Model};
+use crate::a2a::fields::{self, Fault, Model};
+use crate::a2a::{Answer, Object, Operation, PushConfig, StreamResponse};
 
 /// One of the four things that a stream can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,4 +154,72 @@ pub(super) fn flatten_config(mut outer: Object) -> Object {
         }
     }
     outer
+}
+
+/// Reads the result of a call by what it looks like; `event` reads what is a task or a message.
+pub(super) fn answer(
+    operation: Operation,
+    result: Value,
+    event: impl FnOnce(Object) -> Result<StreamResponse, Fault>,
+) -> Result<Answer, Fault> {
+    let object = match (operation, result) {
+        (Operation::DeleteTaskPushNotificationConfig, _) => return Ok(Answer::Empty),
+        (Operation::GetExtendedAgentCard, card @ Value::Object(_)) => {
+            return Ok(Answer::Card(card));
+        }
+        (Operation::ListTaskPushNotificationConfigs, result) => return push_configs(result),
+        (_, Value::Object(object)) => object,
+        _ => return Err(Fault::new("", "must be an object")),
+    };
+    match operation {
+        Operation::ListTasks => Ok(Answer::Tasks(object)),
+        Operation::CreateTaskPushNotificationConfig | Operation::GetTaskPushNotificationConfig => {
+            push_config(object).map(Answer::PushConfig)
+        }
+        _ => match event(object)? {
+            StreamResponse::Task(task) => Ok(Answer::Task(task)),
+            StreamResponse::Message(message) if operation.sends() => Ok(Answer::Message(message)),
+            _ => Err(Fault::new("", "is no task")),
+        },
+    }
+}
+
+fn push_config(object: Object) -> Result<PushConfig, Fault> {
+    let config: PushConfig = fields::Model::from_object(flatten_config(object))?;
+    if config.url.is_empty() {
+        return Err(Fault::new("url", "is required"));
+    }
+    Ok(config)
+}
+
+/// A bare list in 0.x, an object in 1.0; either is taken from either.
+fn push_configs(result: Value) -> Result<Answer, Fault> {
+    let (configs, next_page_token) = match result {
+        Value::Null => (Vec::new(), None),
+        Value::Array(configs) => (configs, None),
+        Value::Object(mut page) => {
+            let token = fields::string(&mut page, "nextPageToken", "next_page_token")?;
+            match fields::take(&mut page, "configs", "") {
+                None => (Vec::new(), token),
+                Some(Value::Array(configs)) => (configs, token),
+                Some(_) => return Err(Fault::new("configs", "must be an array")),
+            }
+        }
+        _ => return Err(Fault::new("", "must be a list")),
+    };
+    let configs = configs
+        .into_iter()
+        .enumerate()
+        .map(|(index, config)| {
+            match config {
+                Value::Object(config) => push_config(config),
+                _ => Err(Fault::new("", "must be an object")),
+            }
+            .map_err(|fault| fault.within(&format!("[{index}]")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Answer::PushConfigs {
+        configs,
+        next_page_token: next_page_token.filter(|token| !token.is_empty()),
+    })
 }

@@ -28,11 +28,13 @@
 
 use serde_json::Value;
 
+use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::{self, Shape};
-use super::{checks, json, keyed, v1_0};
+use super::{Version, checks, json, jsonrpc, keyed, v0_2, v0_3, v1_0};
+use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
-use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse};
+use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
 
 pub(super) mod down;
 pub(super) mod up;
@@ -43,6 +45,133 @@ pub const KEPT: &str = "a2a-sidecar/v1";
 const DATA_PART_COMPAT: &str = "data_part_compat";
 /// The member of [`KEPT`] that marks a part of unknown content.
 const UNKNOWN_PART: &str = "unknownPart";
+
+/// 0.2 or 0.3.
+pub(super) struct V0(pub(super) Version);
+
+/// One for both: over JSON-RPC they differ in a few errors and methods only.
+static TRAITS: Traits = Traits {
+    whole_tasks: false,
+    enveloped_frames: true,
+    one_task_per_stream: true,
+    posts_tasks: true,
+    ends_at_interrupt: true,
+    stream_from_the_start: true,
+    client_ids: false,
+    errors_as_status: false,
+    stream_errors_as_frames: true,
+    a2a_version: None,
+    tenants: false,
+    worker: Presets {
+        return_immediately: None,
+        get: None,
+        stream: None,
+        push: None,
+    },
+};
+
+impl Codec for V0 {
+    fn traits(&self) -> &'static Traits {
+        &TRAITS
+    }
+
+    fn supports(&self, operation: Operation) -> bool {
+        match self.0 {
+            Version::V0_2 => v0_2::supports(operation),
+            _ => v0_3::supports(operation),
+        }
+    }
+
+    fn method(&self, operation: Operation) -> &'static str {
+        method(operation)
+    }
+
+    fn encode_request(&self, request: &Request) -> Value {
+        encode_request(request)
+    }
+
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault> {
+        decode_request(operation, params)
+    }
+
+    fn encode_answer(&self, _: Operation, answer: &Answer) -> Value {
+        encode_answer(answer)
+    }
+
+    fn decode_answer(&self, operation: Operation, result: Value) -> Result<Answer, Fault> {
+        let answer = shape::answer(operation, result, |object| {
+            let (shape, object, _) = shape::open(object)?;
+            read(shape, object)
+        })?;
+        Ok(match answer {
+            Answer::Tasks(object) => Answer::Tasks(up::tasks(object)),
+            other => other,
+        })
+    }
+
+    fn encode_event(&self, event: &StreamResponse, _: Option<&Task>, last: bool) -> Vec<Frame> {
+        vec![encode_event(event, last).into()]
+    }
+
+    fn decode_event(&self, _: &str, data: Object) -> Result<Option<(StreamResponse, bool)>, Fault> {
+        let (shape, object, _) = shape::open(data)?;
+        let last = object.get("final") == Some(&Value::Bool(true));
+        Ok(Some((read(shape, object)?, last)))
+    }
+
+    fn encode_webhook(&self, event: &StreamResponse, after: &Task) -> (Value, &'static str) {
+        let body = match event {
+            StreamResponse::Message(_) => encode_event(event, true),
+            _ => down::value(Shape::Task, json(after)),
+        };
+        (body, super::JSON)
+    }
+
+    fn error_code(&self, kind: ErrorKind) -> i64 {
+        jsonrpc::code_of(match self.0 {
+            Version::V0_2 => v0_2::nearest(kind),
+            _ => v0_3::nearest(kind),
+        })
+    }
+
+    fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind {
+        jsonrpc::kind_by_reason(data)
+            .or_else(|| sdk_kind(code, message))
+            .unwrap_or_else(|| jsonrpc::kind_of_code(code))
+    }
+}
+
+/// What the Python SDKs of 0.2 and 0.3 write under a code that means something else: their errors are told apart
+/// by nothing but the text. Here alone is a text looked at.
+const SDK_TEXTS: [(i64, &str, ErrorKind); 4] = [
+    (
+        -32603,
+        "Push notifications are not supported by the agent",
+        ErrorKind::PushNotificationNotSupported,
+    ),
+    (
+        -32603,
+        "Streaming is not supported by the agent",
+        ErrorKind::UnsupportedOperation,
+    ),
+    (
+        -32603,
+        "Push notification config not found",
+        ErrorKind::TaskNotFound,
+    ),
+    (
+        -32602,
+        "is in terminal state",
+        ErrorKind::UnsupportedOperation,
+    ),
+];
+
+fn sdk_kind(code: i64, message: &str) -> Option<ErrorKind> {
+    SDK_TEXTS
+        .iter()
+        .find(|(other, text, _)| *other == code && message.contains(text))
+        .map(|(.., kind)| *kind)
+}
 
 /// The JSON-RPC method. 0.x has none for the list of tasks: the name is that which 0.x workers use that have one.
 pub(super) fn method(operation: Operation) -> &'static str {

@@ -6,12 +6,88 @@
 
 use serde_json::{Value, json};
 
+use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::{self, Form, Shape};
-use super::{checks, json, keyed, v0};
+use super::{checks, json, jsonrpc, keyed, v0};
+use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
 use crate::a2a::task::parse_time;
-use crate::a2a::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResponse};
+use crate::a2a::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
+
+/// 1.0 itself.
+pub(super) struct V1_0;
+
+static TRAITS: Traits = Traits {
+    whole_tasks: false,
+    enveloped_frames: true,
+    one_task_per_stream: false,
+    posts_tasks: false,
+    ends_at_interrupt: false,
+    stream_from_the_start: false,
+    client_ids: false,
+    errors_as_status: false,
+    stream_errors_as_frames: false,
+    a2a_version: Some("1.0"),
+    tenants: true,
+    worker: Presets {
+        return_immediately: None,
+        get: None,
+        stream: None,
+        push: None,
+    },
+};
+
+impl Codec for V1_0 {
+    fn traits(&self) -> &'static Traits {
+        &TRAITS
+    }
+
+    fn supports(&self, _: Operation) -> bool {
+        true
+    }
+
+    fn method(&self, operation: Operation) -> &'static str {
+        operation.name()
+    }
+
+    fn encode_request(&self, request: &Request) -> Value {
+        encode_request(request)
+    }
+
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault> {
+        decode_request(operation, params)
+    }
+
+    fn encode_answer(&self, operation: Operation, answer: &Answer) -> Value {
+        encode_answer(operation, answer)
+    }
+
+    fn encode_event(&self, event: &StreamResponse, _: Option<&Task>, _: bool) -> Vec<Frame> {
+        vec![encode_event(event).into()]
+    }
+
+    fn decode_event(&self, _: &str, data: Object) -> Result<Option<(StreamResponse, bool)>, Fault> {
+        let (shape, object, form) = shape::open(data)?;
+        Ok(Some((read(shape, object, form)?, false)))
+    }
+
+    fn encode_webhook(&self, event: &StreamResponse, _: &Task) -> (Value, &'static str) {
+        (encode_event(event), super::A2A_JSON)
+    }
+
+    fn error_code(&self, kind: ErrorKind) -> i64 {
+        jsonrpc::code_of(kind)
+    }
+
+    fn error_kind(&self, code: i64, _: &str, data: Option<&Value>) -> ErrorKind {
+        jsonrpc::kind_by_reason(data).unwrap_or_else(|| jsonrpc::kind_of_code(code))
+    }
+
+    fn error_data(&self, error: &A2aError) -> Option<Value> {
+        error_data(error)
+    }
+}
 
 /// The parameters of a call.
 pub(super) fn encode_request(request: &Request) -> Value {

@@ -15,7 +15,7 @@ use crate::a2a::card::{CardPlan, Served, WorkerCard, rewrite};
 use crate::a2a::request::Answer;
 use crate::a2a::{Object, Request, Version};
 use crate::proxy::error::Error;
-use crate::proxy::route::Route;
+use crate::proxy::route::{Observe, Route};
 use crate::source::Mode;
 use crate::wire::Body;
 use crate::worker::{CallContext, CallError, Known};
@@ -154,6 +154,8 @@ impl Shared {
             streaming: route.offers(Mode::Stream),
             push: route.offers(Mode::Push),
             extended: known.card.as_ref().is_some_and(|card| card.extended_card),
+            // What is numbered is the log's events.
+            generations: route.observe != Observe::Off,
             for_version: version,
         }
     }

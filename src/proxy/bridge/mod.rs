@@ -2,6 +2,7 @@
 //! but for the worker itself.
 
 mod card;
+mod list;
 mod pass;
 mod push;
 mod respond;
@@ -16,11 +17,12 @@ use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::access::{Access, principal};
-use super::call::{A2aCall, Call};
+use super::call::{A2aCall, Call, Params};
 use super::decide::Situation;
 use super::error::Error;
 use super::record::Note;
@@ -28,6 +30,7 @@ use super::route::{Route, Routes};
 use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
+use crate::a2a::extension;
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
@@ -50,6 +53,48 @@ pub struct Routed {
     pub note: Note,
     /// Its route.
     pub route: Arc<Route>,
+}
+
+impl Routed {
+    /// With the tenant that the path names, now that the route's part of the path is known. What only looks like a call
+    /// of the protocol, or is one that the route does not serve, passes.
+    fn settled(mut self) -> Self {
+        let Call::A2a(call) = &mut self.call else {
+            return self;
+        };
+        let Some(place) = &call.place else {
+            return self;
+        };
+        let lead = self.parts.uri.path().get(..place.lead).unwrap_or_default();
+        let known = self.route.upstream.worker.known_now();
+        let own = known
+            .as_ref()
+            .map_or("", |known| known.endpoint.path().trim_end_matches('/'));
+        let inner = self.route.inner_path(lead).trim_end_matches('/');
+        let rest = inner.strip_prefix(own).unwrap_or(inner);
+        let tenant = match rest.strip_prefix('/') {
+            None if rest.is_empty() => None,
+            Some(tenant) if place.sure && !tenant.contains('/') => Some(tenant),
+            _ => return self.passing(),
+        };
+        if !self.route.serve.contains(&call.dialect) {
+            return self.passing();
+        }
+        if let (Some(tenant), Params::Read(params)) = (tenant, &mut call.params) {
+            let tenant = percent_decode_str(tenant).decode_utf8_lossy();
+            params.insert("tenant".to_owned(), tenant.into());
+        }
+        self
+    }
+
+    fn passing(mut self) -> Self {
+        if let Call::A2a(call) = std::mem::replace(&mut self.call, Call::Other)
+            && !call.body.is_empty()
+        {
+            self.body = Body::full(call.body);
+        }
+        self
+    }
 }
 
 /// What all calls share.
@@ -97,8 +142,9 @@ impl Service<Routed> for Bridge {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Routed) -> Self::Future {
+    fn call(&mut self, request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
+        let mut request = request.settled();
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => {
@@ -121,16 +167,18 @@ impl Service<Routed> for Bridge {
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
             }
-            Call::A2a(call) => Box::pin(async move {
+            Call::A2a(mut call) => Box::pin(async move {
                 request.note.goes_with(&mut request.parts);
+                if extension::asks_for_generations(&request.parts.headers) {
+                    call.renderer.show_generations();
+                }
                 let asked = Asked(Box::new(Facts {
                     principal: principal(
                         &request.route.name,
                         &request.parts.headers,
                         &request.route.identity_headers,
                     ),
-                    renderer: Renderer::new(call.dialect, call.id.clone()),
-                    tenant: tenant_of(&call),
+                    tenant: call.tenant(),
                     parts: request.parts,
                     route: request.route,
                     call,
@@ -150,7 +198,6 @@ struct Facts {
     route: Arc<Route>,
     call: A2aCall,
     principal: Principal,
-    renderer: Renderer,
     tenant: Arc<str>,
 }
 
@@ -173,6 +220,10 @@ impl Asked {
 
     fn context(&self) -> CallContext {
         CallContext::of_request(&self.parts)
+    }
+
+    fn renderer(&self) -> &Renderer {
+        &self.call.renderer
     }
 
     fn upstream(&self) -> &Arc<Upstream> {
@@ -200,8 +251,8 @@ impl Asked {
             operation: self.call.operation,
             want,
             inline_push,
-            requester: self.call.dialect.version,
-            worker: known.dialect.version,
+            requester: self.call.dialect,
+            worker: known.dialect,
             can: self.upstream().worker.abilities(&known),
             reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
@@ -210,28 +261,11 @@ impl Asked {
             prefer: &self.upstream().policy.prefer,
         })
     }
-
-    fn decode(&self) -> Result<A2aRequest, A2aError> {
-        self.call
-            .dialect
-            .decode_request(self.call.operation, &self.call.params)
-    }
-}
-
-/// The tenant that a 1.0 call names (§4.4.6).
-fn tenant_of(call: &A2aCall) -> Arc<str> {
-    if call.dialect.version.is_v0() {
-        return Arc::from("");
-    }
-    crate::wire::probe::find(&call.params, [&["tenant"]])
-        .ok()
-        .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant)))
-        .unwrap_or_else(|| Arc::from(""))
 }
 
 impl Shared {
     async fn answer(&self, asked: Asked) -> Result<Response<Body>, Error> {
-        let request = asked.decode()?;
+        let request = asked.call.decode()?;
         if request.operation().streams() && !asked.route.offers(Mode::Stream) {
             return Err(unsupported("Streaming is not offered on this route.").into());
         }

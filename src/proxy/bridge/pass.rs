@@ -13,12 +13,14 @@ use hyper::body::Incoming;
 
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
+use crate::a2a::dialect::http_json;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
+use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, Worker, is_hop_by_hop};
+use crate::worker::{CallError, Worker, below, is_hop_by_hop};
 
 use super::respond::{Ready, held_open};
 
@@ -58,7 +60,7 @@ impl Shared {
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
         Note::of(&asked.parts).plan(Plan::Pass);
-        let endpoint = asked.known().await?.endpoint.clone();
+        let endpoint = self.target_of(&asked).await?;
         if asked.call.operation == Operation::SendMessage {
             return Box::pin(self.pass_send(asked, endpoint)).await;
         }
@@ -68,6 +70,26 @@ impl Shared {
         let body = Body::full(call.body);
         let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
         Ok(self.passing(response, &route))
+    }
+
+    /// Where a call goes that passes: to the worker's endpoint, and over HTTP+JSON to the same path below it.
+    async fn target_of(&self, asked: &Asked) -> Result<Uri, Error> {
+        let known = asked.known().await?;
+        let Some(place) = &asked.call.place else {
+            return Ok(known.endpoint.clone());
+        };
+        let uri = &asked.parts.uri;
+        let path = uri
+            .path_and_query()
+            .and_then(|whole| whole.as_str().get(place.lead..))
+            .unwrap_or_default();
+        let tenant = known.tenant.as_deref().unwrap_or(&asked.tenant);
+        let tenant = if tenant.is_empty() {
+            String::new()
+        } else {
+            http_json::tenant_path(tenant)
+        };
+        below(&known.endpoint, &format!("{tenant}{path}")).ok_or(Error::NoRoute)
     }
 
     /// The one call whose answer may take as long as the task: it is read to its end whatever the requester does.
@@ -104,7 +126,11 @@ impl Shared {
             let mut headers = parts.headers;
             headers.remove(CONTENT_LENGTH);
             Ok(Ready {
-                body: bytes,
+                rendered: Rendered {
+                    status: parts.status,
+                    media_type: "application/json",
+                    body: bytes,
+                },
                 headers,
             })
         };

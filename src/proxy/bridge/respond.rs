@@ -6,33 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, Response};
 
 use super::Asked;
-use crate::a2a::Task;
 use crate::a2a::request::Answer;
+use crate::a2a::{Task, extension};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
-use crate::sink::render::EventId;
+use crate::sink::render::{EventId, Rendered};
 use crate::store::TaskRecord;
 use crate::task::fold::trim_history;
 use crate::wire::{Body, BoxError, KeepAliveJson};
 
-/// Extensions that are active, by the name of 1.0 and of 0.3.
-const EXTENSIONS: HeaderName = HeaderName::from_static("a2a-extensions");
-const EXTENSIONS_V0: HeaderName = HeaderName::from_static("x-a2a-extensions");
-
 /// An answer that is ready.
 pub(super) struct Ready {
-    pub(super) body: Bytes,
+    pub(super) rendered: Rendered,
     pub(super) headers: HeaderMap,
 }
 
 impl Ready {
     pub(super) fn new(asked: &Asked, answer: &Answer) -> Self {
         Self {
-            body: asked.renderer.answer(asked.call.operation, answer),
+            rendered: asked.renderer().answer(asked.call.operation, answer),
             headers: HeaderMap::new(),
         }
     }
@@ -48,27 +44,31 @@ impl Ready {
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.body));
-        *response.headers_mut() = self.headers;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = self.rendered.into_response();
+        response.headers_mut().extend(self.headers);
         response
     }
 }
 
+/// Names the extensions that are active: those that the worker says are, and the sidecar's own.
 pub(super) fn add_extensions(
     headers: &mut HeaderMap,
     asked: &Asked,
     extensions: Option<HeaderValue>,
 ) {
-    if let Some(extensions) = extensions {
+    let active = if asked.renderer().shows_generations() {
+        Some(extension::with_own(extensions.as_ref()))
+    } else {
+        extensions
+    };
+    if let Some(active) = active {
+        let [new, old] = extension::HEADERS;
         let name = if asked.call.dialect.version.is_v0() {
-            EXTENSIONS_V0
+            old
         } else {
-            EXTENSIONS
+            new
         };
-        headers.insert(name, extensions);
+        headers.insert(name, active);
     }
 }
 
@@ -76,6 +76,9 @@ pub(super) fn add_extensions(
 pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u32>) -> Ready {
     let mut task = Task::clone(&record.task);
     trim_history(&mut task, history_length);
+    asked
+        .renderer()
+        .stamp_task(record.epoch, record.last_seq, &mut task);
     let mut ready = Ready::new(asked, &Answer::Task(task));
     let at = EventId {
         epoch: record.epoch,
@@ -84,7 +87,7 @@ pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u3
     if let Ok(value) = HeaderValue::from_str(&format!("\"{at}\"")) {
         ready.headers.insert(ETAG, value);
     }
-    ready
+    ready.with_extensions(asked, None)
 }
 
 /// Answers when `answer` is ready. Until `keep_alive` the status is still open; after that the answer's head goes out,
@@ -98,20 +101,21 @@ pub(super) async fn held_open<F>(
 where
     F: Future<Output = Result<Ready, Error>> + Send + 'static,
 {
-    if keep_alive.is_zero() {
+    if keep_alive.is_zero() || !asked.renderer().status_is_free() {
         return answer.await.map(Ready::into_response);
     }
     let mut answer = Box::pin(answer);
     if let Ok(ready) = tokio::time::timeout(keep_alive, pin!(&mut answer)).await {
         return ready.map(Ready::into_response);
     }
+    let named = Arc::clone(&asked);
     let body = async move {
         Ok::<_, BoxError>(match answer.await {
-            Ok(ready) => ready.body,
+            Ok(ready) => ready.rendered.body,
             // The head has said 200, which is what JSON-RPC says with most errors anyway.
             Err(error) => {
                 Note::of(&asked.parts).failed(error.failure(Some(asked.call.dialect)));
-                error.to_rpc_body(&asked.renderer)
+                error.to_rpc_body(asked.renderer())
             }
         })
     };
@@ -126,18 +130,21 @@ where
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // A proxy that waits for the end of the answer would undo it all.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    add_extensions(headers, &named, None);
     Ok(response)
 }
 
 /// An event stream's head.
-pub(super) fn event_stream(body: Body) -> Response<Body> {
+pub(super) fn event_stream(asked: &Asked, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let media_type = asked.renderer().stream_media_type();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-cache, no-transform"),
     );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    add_extensions(headers, asked, None);
     response
 }

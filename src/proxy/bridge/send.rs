@@ -48,7 +48,7 @@ impl Shared {
         );
         let ways = match plan {
             Plan::Send(ways) => ways,
-            Plan::Pass | Plan::Translate | Plan::Log | Plan::Unsupported => {
+            Plan::Pass | Plan::Translate | Plan::Log => {
                 return self.pass_call(asked).await;
             }
         };
@@ -153,9 +153,8 @@ impl Shared {
                 message,
                 extensions,
             } => {
-                let frame = asked
-                    .renderer
-                    .loose_frame(None, &StreamResponse::Message(*message));
+                let message = StreamResponse::Message(*message);
+                let frame = asked.renderer().loose_frame(None, &message, None);
                 (Body::full(frame), extensions)
             }
             First::Task {
@@ -173,17 +172,13 @@ impl Shared {
                         || Task::clone(&record.task),
                         |begun| as_the_turn_found_it(&begun.task),
                     );
-                    Some(
-                        asked
-                            .renderer
-                            .loose_frame(Some((record.epoch, before)), &StreamResponse::Task(task)),
-                    )
+                    Some((before, task))
                 };
                 let body = self.stream(&asked, &record, before, first, true).await?;
                 (body, extensions)
             }
         };
-        let mut response = event_stream(body);
+        let mut response = event_stream(&asked, body);
         add_extensions(response.headers_mut(), &asked, extensions);
         Ok(response)
     }
@@ -194,7 +189,7 @@ impl Shared {
         asked: &Asked,
         record: &TaskRecord,
         after: Seq,
-        first: Option<bytes::Bytes>,
+        first: Option<(Seq, Task)>,
         of_send: bool,
     ) -> Result<Body, Error> {
         let follow = self
@@ -204,13 +199,14 @@ impl Shared {
             .await?
             .ok_or(StoreError::NotFound)?;
         let policy = &asked.route.sink;
-        Ok(Body::from_stream(
+        Ok(Body::from_frames(
             sse::EventStream {
                 first,
                 follow,
                 epoch: record.epoch,
-                renderer: asked.renderer.clone(),
-                ends_at_interrupt: of_send || asked.call.dialect.version.is_v0(),
+                renderer: asked.renderer().clone(),
+                task: None,
+                ends_at_interrupt: of_send || asked.call.dialect.traits().ends_at_interrupt,
                 keep_alive: policy.keep_alive,
                 max_life: policy.stream_max_life,
                 counted: telemetry::event::Counted::stream(&asked.route.name),

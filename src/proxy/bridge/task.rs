@@ -1,4 +1,4 @@
-//! GetTask, CancelTask, SubscribeToTask and ListTasks.
+//! GetTask, CancelTask and SubscribeToTask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,18 @@ use http::{HeaderValue, Response};
 use super::respond::{self, Ready, event_stream};
 use super::send::kept;
 use super::{Asked, Shared, unsupported};
+use crate::a2a::dialect::invalid_params;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::request::{Answer, GetTaskRequest, TaskRequest};
 use crate::a2a::{
-    A2aError, Object, Request, StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent,
+    A2aError, Request, StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent,
+    extension,
 };
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
 use crate::sink::long_poll;
-use crate::sink::render::EventId;
-use crate::source::{Mode, Want, id_map};
+use crate::sink::render::{EventId, generation};
+use crate::source::{Mode, Sources, Want, id_map};
 use crate::store::TaskRecord;
 use crate::wire::Body;
 use crate::worker::{CallError, Reply};
@@ -26,16 +28,58 @@ use crate::worker::{CallError, Reply};
 /// worker is told in the background.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Says that the requester's wish for a wait was heard (RFC 7240 §3).
+fn prefer(ready: &mut Ready, wait: Duration) {
+    if let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs())) {
+        ready.headers.insert("preference-applied", value);
+    }
+}
+
+/// Waits for the next change of a task, or not at all where the requester names a state that is not the newest: by its
+/// generation, or by the `ETag` of an earlier answer in `If-None-Match`.
+async fn await_change(
+    sources: &Sources,
+    asked: &Asked,
+    record: &TaskRecord,
+    wait: Duration,
+    known: Option<extension::Known>,
+) -> Result<(), Error> {
+    let now = generation(record.epoch, record.last_seq);
+    let known = known.or_else(|| {
+        long_poll::known_state(asked.headers()).map(|state| extension::Known {
+            epoch: Some(state.epoch),
+            number: state.seq.0,
+        })
+    });
+    if known.is_some_and(|known| !known.waits_at(now)) {
+        return Ok(());
+    }
+    sources.ensure(record, asked.upstream());
+    let follow = sources.hub().follow(&record.key, record.last_seq).await?;
+    if let Some(mut follow) = follow {
+        long_poll::changed(&mut follow, wait).await?;
+    }
+    Ok(())
+}
+
 impl Shared {
     pub(super) async fn get_task(
         &self,
         asked: Asked,
         get: GetTaskRequest,
     ) -> Result<Response<Body>, Error> {
-        let wait = long_poll::preferred_wait(asked.headers(), asked.route.sink.long_poll_max);
+        let longest = asked.route.sink.long_poll_max;
+        let preferred = long_poll::preferred_wait(asked.headers(), longest);
+        // The generation that the requester has, where it speaks of such.
+        let known = if asked.renderer().shows_generations() {
+            extension::Known::of(&get).map_err(|fault| invalid_params(&fault))?
+        } else {
+            None
+        };
+        let wait = preferred.or_else(|| known.map(|_| longest).filter(|wait| !wait.is_zero()));
         let mut record = self.record(&asked, &get.id).await?;
         if record.is_none() {
-            if wait.is_none() {
+            if wait.is_none() && !asked.renderer().shows_generations() {
                 return self.forward(asked, Request::GetTask(get)).await;
             }
             record = Some(Box::pin(self.adopt(&asked, &get.id)).await?);
@@ -43,51 +87,44 @@ impl Shared {
         let Some(mut record) = record else {
             return Err(A2aError::task_not_found(&get.id).into());
         };
-        if !record.task.status.state.is_terminal() {
-            if let Some(wait) = wait {
-                Box::pin(self.await_change(&asked, &record, wait)).await?;
+        let over = record.task.status.state.is_terminal();
+        if let Some(wait) = wait
+            && !over
+        {
+            let (sources, policy) = (self.sources.clone(), asked.route.sink.clone());
+            let asked = Arc::new(asked);
+            let waiting = Arc::clone(&asked);
+            let answer = async move {
+                await_change(&sources, &waiting, &record, wait, known).await?;
+                let record = kept(&sources, &record.key).await?;
+                let mut ready = respond::task(&waiting, &record, get.history_length);
+                if preferred.is_some() {
+                    prefer(&mut ready, wait);
+                }
+                Ok(ready)
+            };
+            // Who says how long it waits has a client that does. Others are kept awake meanwhile.
+            return if preferred.is_some() {
+                Box::pin(answer).await.map(Ready::into_response)
             } else {
-                Box::pin(self.refresh(&asked, &record)).await;
-            }
+                respond::held_open(asked, policy.keep_alive, answer).await
+            };
+        }
+        if !over {
+            Box::pin(self.refresh(&asked, &record)).await;
             record = kept(&self.sources, &record.key).await?;
         }
         let mut ready = respond::task(&asked, &record, get.history_length);
-        if let Some(wait) = wait
-            && let Ok(value) = HeaderValue::from_str(&format!("wait={}", wait.as_secs()))
-        {
-            ready.headers.insert("preference-applied", value);
+        if let Some(wait) = preferred {
+            prefer(&mut ready, wait);
         }
         Ok(ready.into_response())
-    }
-
-    /// Waits for the next change of a task, or answers at once where the requester names a state that is not the
-    /// newest (`If-None-Match`).
-    async fn await_change(
-        &self,
-        asked: &Asked,
-        record: &TaskRecord,
-        wait: Duration,
-    ) -> Result<(), Error> {
-        let after = match long_poll::known_state(asked.headers()) {
-            Some(known) if known.epoch == record.epoch => known.seq,
-            Some(_) => return Ok(()),
-            None => record.last_seq,
-        };
-        self.sources.ensure(record, asked.upstream());
-        if let Some(mut follow) = self.sources.hub().follow(&record.key, after).await? {
-            long_poll::changed(&mut follow, wait).await?;
-        }
-        Ok(())
     }
 
     /// Makes the log as new as the requester's own question to the worker would have been. A source that is told by the
     /// worker is new by itself; where the worker has to be asked, it is asked once for all who ask at the same time.
     async fn refresh(&self, asked: &Asked, record: &TaskRecord) {
-        let told = matches!(
-            Mode::from_name(&record.link.source),
-            Some(Mode::Stream | Mode::Push)
-        );
-        if (told && self.sources.watches(&record.key)) || record.link.task_id.is_none() {
+        if self.is_current(record) {
             return;
         }
         let context = asked.context();
@@ -99,6 +136,15 @@ impl Shared {
             // The log is the answer then: the worker may lack GetTask, or be down for the moment.
             tracing::debug!(task = %record.key, %error, "the worker could not be asked for a task");
         }
+    }
+
+    /// Whether the worker's answer would be no newer than the log, or there is nothing to ask it for.
+    pub(super) fn is_current(&self, record: &TaskRecord) -> bool {
+        let told = matches!(
+            Mode::from_name(&record.link.source),
+            Some(Mode::Stream | Mode::Push)
+        );
+        (told && self.sources.watches(&record.key)) || record.link.task_id.is_none()
     }
 
     pub(super) async fn cancel_task(
@@ -195,7 +241,9 @@ impl Shared {
             .get("last-event-id")
             .and_then(|value| value.to_str().ok())
             .and_then(EventId::parse)
-            .filter(|id| id.epoch == record.epoch && id.seq <= record.last_seq);
+            .filter(|id| id.epoch == record.epoch && id.seq <= record.last_seq)
+            // Nobody has kept the task that such a form would have to show from there on.
+            .filter(|_| !asked.renderer().whole_tasks());
         if record.task.status.state.is_terminal()
             && resumes.is_none_or(|id| id.seq == record.last_seq)
         {
@@ -210,24 +258,12 @@ impl Shared {
         let (after, first) = match resumes {
             Some(id) => (id.seq, None),
             None => {
-                let at = Some((record.epoch, record.last_seq));
-                let task = StreamResponse::Task(Task::clone(&record.task));
-                (record.last_seq, Some(asked.renderer.loose_frame(at, &task)))
+                let task = Task::clone(&record.task);
+                (record.last_seq, Some((record.last_seq, task)))
             }
         };
         let body = self.stream(&asked, &record, after, first, false).await?;
-        Ok(event_stream(body))
-    }
-
-    pub(super) async fn list_tasks(
-        &self,
-        asked: Asked,
-        _filter: Object,
-    ) -> Result<Response<Body>, Error> {
-        if decide(&asked.situation(Want::AtOnce, false, false).await?) == Plan::Pass {
-            return self.pass_call(asked).await;
-        }
-        Err(unsupported("The worker's version of A2A cannot list tasks.").into())
+        Ok(event_stream(&asked, body))
     }
 
     /// Begins to keep a task that was not sent through here, or not kept: what the worker shows the requester of it.

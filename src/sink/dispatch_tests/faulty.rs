@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::super::*;
 use crate::a2a::StreamResponse;
 use crate::store::{
-    Append, Claims, Deliveries, LogEntry, MemoryStore, PushRegistration, Store, Subscriptions,
-    TaskFilter, TaskLog, TaskRecord,
+    Append, Claims, Deliveries, ListFilter, ListPage, LogEntry, MemoryStore, PushRegistration,
+    Store, Subscriptions, TaskFilter, TaskLog, TaskRecord,
 };
 use crate::task::{Seq, TaskKey};
 
@@ -98,6 +98,9 @@ impl TaskLog for Faulty {
     }
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskRecord>, StoreError> {
         self.inner.tasks(filter).await
+    }
+    async fn list(&self, filter: ListFilter) -> Result<ListPage, StoreError> {
+        self.inner.list(filter).await
     }
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {
         self.inner.trim(key, keep_from).await

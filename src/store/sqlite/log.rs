@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params, params};
 
 use crate::a2a::{StreamResponse, Task};
 use crate::store::{
-    LogEntry, Millis, Principal, PushRegistration, Sealed, StoreError, TaskFilter, TaskRecord,
-    WorkerLink,
+    LogEntry, Millis, Nanos, Principal, PushRegistration, Sealed, StoreError, TaskFilter,
+    TaskRecord, WorkerLink, list,
 };
 use crate::task::fold::fold;
 use crate::task::{Seq, TaskKey};
@@ -82,10 +82,10 @@ pub(super) fn create(
         .prepare_cached(
             "INSERT INTO tasks (route, tenant, id, epoch, owner, state, context_id, first_seq, last_seq, created_at,
                 updated_at, ended_at, snapshot_seq, snapshot_bytes, tail_bytes, worker_task_id, worker_context_id,
-                worker, source, push_token_hash, credentials)
+                worker, source, push_token_hash, credentials, status_at)
              VALUES (:route, :tenant, :id, :epoch, :owner, :state, :context_id, 1, :last, :created_at,
                 :now, :ended_at, :last, :bytes, 0, :worker_task_id, :worker_context_id,
-                :worker, :source, :push_token_hash, :credentials)
+                :worker, :source, :push_token_hash, :credentials, :status_at)
              ON CONFLICT (route, tenant, id) DO NOTHING",
         )?
         .execute(named_params! {
@@ -107,6 +107,7 @@ pub(super) fn create(
             ":source": link.source,
             ":push_token_hash": link.push_token_hash,
             ":credentials": link.credentials.as_ref().filter(|_| !over).map(|sealed| &sealed.0),
+            ":status_at": list::status_at(&record.task, now),
         })?;
     if made == 0 {
         return Err(StoreError::Conflict);
@@ -125,6 +126,8 @@ pub(super) struct Append<'a> {
     pub(super) expect: Seq,
     pub(super) events: &'a [String],
     pub(super) task: &'a Task,
+    /// The time of the status, where the events say something of it.
+    pub(super) status_at: Option<Nanos>,
     pub(super) link: Option<&'a WorkerLink>,
     pub(super) now: Millis,
 }
@@ -168,7 +171,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
             "UPDATE tasks SET last_seq = :last, updated_at = :now, state = :state, context_id = :context_id,
                 ended_at = CASE WHEN :over THEN coalesce(ended_at, :now) END,
                 credentials = CASE WHEN :over THEN NULL ELSE credentials END,
-                snapshot_seq = :snapshot_seq, snapshot_bytes = :snapshot_bytes, tail_bytes = :tail_bytes
+                status_at = coalesce(:status_at, status_at), snapshot_seq = :snapshot_seq, snapshot_bytes = :snapshot_bytes, tail_bytes = :tail_bytes
              WHERE task = :task",
         )?
         .execute(named_params! {
@@ -178,6 +181,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
             ":state": append.task.status.state.name(),
             ":context_id": append.task.context_id,
             ":over": over,
+            ":status_at": append.status_at,
             ":snapshot_seq": snapshot_seq,
             ":snapshot_bytes": snapshot_bytes,
             ":tail_bytes": tail_bytes,
@@ -247,13 +251,13 @@ pub(super) fn rowid(conn: &Connection, key: &TaskKey) -> Result<Option<Rowid>, S
     Ok(found)
 }
 
-const RECORD: &str = "SELECT t.route, t.tenant, t.id, t.task, t.epoch, t.owner, t.first_seq, t.last_seq, t.created_at,
+pub(super) const RECORD: &str = "SELECT t.route, t.tenant, t.id, t.task, t.epoch, t.owner, t.first_seq, t.last_seq, t.created_at,
     t.updated_at, t.snapshot_seq, t.worker_task_id, t.worker_context_id, t.worker, t.source, t.push_token_hash,
-    t.credentials, s.json FROM tasks t JOIN snapshots s ON s.task = t.task ";
+    t.credentials, s.json, t.status_at FROM tasks t JOIN snapshots s ON s.task = t.task ";
 
 /// A row as it was read: the JSON is looked at once the statement is over.
-struct Raw {
-    key: TaskKey,
+pub(super) struct Raw {
+    pub(super) key: TaskKey,
     task: Rowid,
     epoch: i64,
     owner: [u8; 32],
@@ -263,11 +267,11 @@ struct Raw {
     updated_at: Millis,
     snapshot_seq: i64,
     link: WorkerLink,
-    json: String,
+    pub(super) json: String,
 }
 
 impl Raw {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Raw> {
         Ok(Raw {
             key: key(row)?,
             task: row.get(3)?,
@@ -290,7 +294,7 @@ impl Raw {
         })
     }
 
-    fn record(self, conn: &Connection) -> Result<TaskRecord, StoreError> {
+    pub(super) fn record(self, conn: &Connection) -> Result<TaskRecord, StoreError> {
         let mut task: Task = decode(&self.key, "the task", &self.json)?;
         if self.last_seq > self.snapshot_seq {
             let tail = read_events(conn, &self.key, self.task, self.snapshot_seq, i64::MAX)?;

@@ -7,6 +7,7 @@
 
 mod error;
 mod ledger;
+mod listing;
 mod log;
 mod schema;
 mod writer;
@@ -24,8 +25,9 @@ use tokio::sync::oneshot;
 pub use error::OpenError;
 
 use super::{
-    Append, AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, LogEntry, Millis,
-    PushRegistration, StoreError, Subscriptions, TaskFilter, TaskLog, TaskRecord, bounded_line,
+    Append, AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, ListFilter, ListPage,
+    LogEntry, Millis, PushRegistration, StoreError, Subscriptions, TaskFilter, TaskLog, TaskRecord,
+    bounded_line, list,
 };
 use crate::a2a::StreamResponse;
 use crate::task::{Seq, TaskKey};
@@ -248,12 +250,14 @@ impl TaskLog for SqliteStore {
 
     async fn append(&self, append: Append) -> Result<(), StoreError> {
         let events = log::encode_events(&append.events)?;
+        let status_at = list::status_at_after(&append.task, &append.events, append.now);
         self.write(log::weight(&events), move |conn| {
             let append = log::Append {
                 key: &append.key,
                 expect: append.expect,
                 events: &events,
                 task: &append.task,
+                status_at,
                 link: append.link.as_ref(),
                 now: append.now,
             };
@@ -311,6 +315,10 @@ impl TaskLog for SqliteStore {
 
     async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskRecord>, StoreError> {
         self.read(move |conn| log::tasks(conn, &filter)).await
+    }
+
+    async fn list(&self, filter: ListFilter) -> Result<ListPage, StoreError> {
+        self.read(move |conn| listing::list(conn, &filter)).await
     }
 
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {

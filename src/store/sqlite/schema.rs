@@ -10,7 +10,10 @@ use super::{OpenError, SqliteOptions, Sync};
 use crate::store::StoreError;
 
 /// The schema's steps. Never change one that was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_listing.sql"),
+];
 
 /// Marks the file as ours ("A2As"), so that a path mistyped in the config never spoils another program's database.
 const APPLICATION_ID: i64 = 0x4132_4173;
@@ -19,7 +22,7 @@ const APPLICATION_ID: i64 = 0x4132_4173;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection: more than the store has, so that none is ever parsed twice.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// The size to which the write-ahead log is cut after a burst, in bytes.
 const WAL_KEPT: i64 = 64 * 1024 * 1024;

@@ -14,6 +14,7 @@ mod fold;
 mod garbage;
 mod ids;
 mod reconcile;
+mod repeats;
 mod runs;
 mod worker;
 

@@ -549,21 +549,6 @@ fn the_newest_of_a_history_has_the_time_of_the_status_it_stands_for() {
 }
 
 #[test]
-fn a_repeat_without_an_id_stays_one_wherever_the_history_has_the_status() {
-    let m = || agent("m");
-    let orders = [
-        [m(), nameless("a"), nameless("a")],
-        [nameless("a"), m(), nameless("a")],
-    ];
-    for history in orders {
-        let seen = task(status(Working, Some(m())), &history);
-        let all = polled(&submitted(), &seen);
-        assert_eq!(briefs(&all), ["Working a", "Working m"]);
-        assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
-    }
-}
-
-#[test]
 fn what_the_worker_forgot_stays_before_what_it_adds() {
     let current = task(
         status(Working, Some(agent("m2"))),

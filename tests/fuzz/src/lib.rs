@@ -122,6 +122,7 @@ fn agent_card(dialect: Dialect, body: &[u8]) {
         streaming: true,
         push: true,
         extended: card.extended_card,
+        generations: false,
         for_version: Some(dialect.version),
     };
     let rewritten = card::rewrite(&card, &plan);

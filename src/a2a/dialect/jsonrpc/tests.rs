@@ -16,7 +16,7 @@ const V1_0: Dialect = Dialect::jsonrpc(Version::V1_0);
 fn a_method_name_says_version_and_operation() {
     for operation in Operation::ALL {
         assert_eq!(classify(operation.name()), Some((Version::V1_0, operation)));
-        let old = jsonrpc::method(Version::V0_3, operation);
+        let old = Dialect::jsonrpc(Version::V0_3).method(operation);
         let wanted = V0_3
             .supports(operation)
             .then_some((Version::V0_3, operation));

@@ -22,6 +22,16 @@ pub fn send(params: &mut Object) {
     }
 }
 
+/// The list of tasks.
+pub fn tasks(mut object: Object) -> Object {
+    if let Some(Value::Array(tasks)) = object.get_mut("tasks") {
+        for task in tasks.iter_mut().filter_map(Value::as_object_mut) {
+            shape(Shape::Task, task);
+        }
+    }
+    object
+}
+
 /// An object of this shape.
 pub fn shape(shape: Shape, object: &mut Object) {
     match shape {

@@ -1,0 +1,124 @@
+//! What every form of JSON implements: the seam between the canonical model and what a version, or a system that took
+//! its own way from one, writes. The envelope around it is the binding's.
+
+use serde_json::Value;
+
+use super::shape;
+use crate::a2a::error::ErrorKind;
+use crate::a2a::fields::Fault;
+use crate::a2a::{Answer, Object, Operation, Request, StreamResponse, Task};
+
+/// One frame of an event stream, before its binding wraps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// The SSE event name; none for the default.
+    pub event: Option<&'static str>,
+    /// What it says.
+    pub data: Value,
+}
+
+impl From<Value> for Frame {
+    fn from(data: Value) -> Self {
+        Self { event: None, data }
+    }
+}
+
+/// Facts of a form, where code outside this folder has to act on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    /// Every frame of a stream shows the task as it is then: whoever streams has to keep it (python_a2a).
+    pub whole_tasks: bool,
+    /// The frames of a stream over JSON-RPC are JSON-RPC responses; else they are bare.
+    pub enveloped_frames: bool,
+    /// Clients die of a second task in one stream (0.3).
+    pub one_task_per_stream: bool,
+    /// Webhooks carry the task as it is after the event, and not the event.
+    pub posts_tasks: bool,
+    /// Subscriptions end as well where the task waits for somebody.
+    pub ends_at_interrupt: bool,
+    /// A stream that is joined later is not as good as one that begins with the send.
+    pub stream_from_the_start: bool,
+    /// The requester makes the task's id.
+    pub client_ids: bool,
+    /// Errors of JSON-RPC come with an HTTP status that says so.
+    pub errors_as_status: bool,
+    /// Clients take nothing but an event stream for an answer to a call for one, errors included.
+    pub stream_errors_as_frames: bool,
+    /// What its callers send as `A2A-Version` (specification §3.6.1).
+    pub a2a_version: Option<&'static str>,
+    /// Calls and tasks belong to a tenant (§4.4.6).
+    pub tenants: bool,
+    /// What workers of this kind can do, whatever their card says.
+    pub worker: Presets,
+}
+
+/// What is known of workers of a kind beforehand; what is not is the card's to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presets {
+    /// Whether a send can be answered at once.
+    pub return_immediately: Option<bool>,
+    /// Whether tasks can be read.
+    pub get: Option<bool>,
+    /// Whether a send can be answered with a stream.
+    pub stream: Option<bool>,
+    /// Whether webhooks are posted.
+    pub push: Option<bool>,
+}
+
+/// A form of JSON. All of it is pure.
+pub(super) trait Codec: Sync {
+    /// Its facts.
+    fn traits(&self) -> &'static Traits;
+
+    /// Whether it has the operation. Encoding one that it has not gives the name and form that workers use which have
+    /// it all the same.
+    fn supports(&self, operation: Operation) -> bool;
+
+    /// The JSON-RPC method of an operation.
+    fn method(&self, operation: Operation) -> &'static str;
+
+    /// The parameters of a call.
+    fn encode_request(&self, request: &Request) -> Value;
+
+    /// Reads the parameters of a call.
+    fn decode_request(&self, operation: Operation, params: Object) -> Result<Request, Fault>;
+
+    /// The result of a call.
+    fn encode_answer(&self, operation: Operation, answer: &Answer) -> Value;
+
+    /// Reads the result of a call: lenient in what wraps it, strict where its meaning would be lost.
+    fn decode_answer(&self, operation: Operation, result: Value) -> Result<Answer, Fault> {
+        shape::answer(operation, result, |object| {
+            Ok(self
+                .decode_event("", object)?
+                .ok_or_else(|| Fault::new("", "is no task"))?
+                .0)
+        })
+    }
+
+    /// What a stream says of an event: mostly one frame, none where the form cannot say it. `after` is the task as it is
+    /// then, which is always given where [`Traits::whole_tasks`] asks for it. `last`: nothing follows in this stream.
+    fn encode_event(&self, event: &StreamResponse, after: Option<&Task>, last: bool) -> Vec<Frame>;
+
+    /// Reads one frame of a stream with this SSE event name (empty without one), and whether it says itself that it is
+    /// the last. None: it says nothing of the task.
+    fn decode_event(
+        &self,
+        name: &str,
+        data: Object,
+    ) -> Result<Option<(StreamResponse, bool)>, Fault>;
+
+    /// The body of a webhook, and its media type.
+    fn encode_webhook(&self, event: &StreamResponse, after: &Task) -> (Value, &'static str);
+
+    /// The code of an error over JSON-RPC.
+    fn error_code(&self, kind: ErrorKind) -> i64;
+
+    /// The error that a code, a text and details mean.
+    fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
+
+    /// `error.data`.
+    fn error_data(&self, error: &crate::a2a::A2aError) -> Option<Value> {
+        error.data.clone()
+    }
+}

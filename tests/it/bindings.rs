@@ -1,0 +1,291 @@
+//! Bindings other than JSON-RPC: what a requester sees over HTTP+JSON, call by call, and every requester's mode before a
+//! worker that is spoken to in each binding. The worker is then a sidecar itself, before a worker over JSON-RPC: what the
+//! official SDKs make of both halves is for the tests with real peers.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::matrix::every_requester_before;
+use crate::scene::{Conf, only};
+use crate::support::http::{Answer, request};
+use crate::support::protocol::{State, Version};
+use crate::support::proxy::Sidecar;
+use crate::support::worker::{Mode, Worker, ask, done};
+
+const A2A_JSON: &str = "application/a2a+json";
+
+/// A call over HTTP+JSON of 1.0.
+async fn call(sidecar: &Sidecar, method: &str, path: &str, body: Value) -> Answer {
+    call_with(sidecar, method, path, body, &[("a2a-version", "1.0")]).await
+}
+
+async fn call_with(
+    sidecar: &Sidecar,
+    method: &str,
+    path: &str,
+    body: Value,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        if !headers.iter().any(|(name, _)| name == "content-type") {
+            headers.push(("content-type".to_owned(), A2A_JSON.to_owned()));
+        }
+        body.to_string()
+    };
+    let method: Method = method.parse().unwrap();
+    let url = format!("{}{path}", sidecar.url.trim_end_matches('/'));
+    request(method, &url, &headers, body)
+        .await
+        .unwrap()
+        .whole()
+        .await
+}
+
+fn read(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {} {}", answer.status, answer.text()))
+}
+
+fn go(at_once: bool) -> Value {
+    json!({
+        "message": {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "go"}]},
+        "configuration": {"returnImmediately": at_once},
+    })
+}
+
+/// The events of a stream, without an envelope.
+fn events(answer: &Answer) -> Vec<Value> {
+    answer
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_operation_has_its_path_and_its_status() {
+    let worker = Worker::builder()
+        .script(vec![ask("which?"), done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+
+    let sent = call(&sidecar, "POST", "/message:send", go(false)).await;
+    assert_eq!(sent.status, StatusCode::OK, "{}", sent.text());
+    assert_eq!(sent.header("content-type"), Some(A2A_JSON));
+    let task = &read(&sent)["task"];
+    assert_eq!(
+        task["status"]["state"],
+        State::InputRequired.wire(Version::V1)
+    );
+    let id = task["id"].as_str().unwrap().to_owned();
+
+    let got = call(
+        &sidecar,
+        "GET",
+        &format!("/tasks/{id}?historyLength=0"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(read(&got)["id"], id.as_str());
+    assert_eq!(read(&got).get("history"), None);
+
+    let configs = format!("/tasks/{id}/pushNotificationConfigs");
+    let made = call(
+        &sidecar,
+        "POST",
+        &configs,
+        json!({"id": "c/1", "url": "http://127.0.0.1:9/"}),
+    )
+    .await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.text());
+    assert_eq!(read(&made)["taskId"], id.as_str());
+    let one = format!("{configs}/c%2F1");
+    assert_eq!(
+        read(&call(&sidecar, "GET", &one, Value::Null).await)["url"],
+        "http://127.0.0.1:9/"
+    );
+    let listed = read(&call(&sidecar, "GET", &configs, Value::Null).await);
+    assert_eq!(listed["configs"].as_array().unwrap().len(), 1);
+    let deleted = call(&sidecar, "DELETE", &one, Value::Null).await;
+    assert_eq!(
+        (deleted.status, deleted.text().as_str()),
+        (StatusCode::OK, "{}")
+    );
+    let gone = call(&sidecar, "GET", &one, Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+
+    let canceled = call(&sidecar, "POST", &format!("/tasks/{id}:cancel"), json!({})).await;
+    assert_eq!(
+        read(&canceled)["status"]["state"],
+        State::Canceled.wire(Version::V1)
+    );
+    let again = call(
+        &sidecar,
+        "POST",
+        &format!("/tasks/{id}:subscribe"),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(again.status, StatusCode::BAD_REQUEST);
+    let error = &read(&again)["error"];
+    assert_eq!(error["status"], "FAILED_PRECONDITION");
+    assert_eq!(error["details"][0]["reason"], "UNSUPPORTED_OPERATION");
+}
+
+#[tokio::test]
+async fn a_stream_is_bare_events_that_begin_with_the_task() {
+    let worker = Worker::builder()
+        .script(vec![done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let stream = call(&sidecar, "POST", "/message:stream", go(false)).await;
+    assert_eq!(stream.header("content-type"), Some("text/event-stream"));
+    let events = events(&stream);
+    assert!(events[0]["task"]["id"].is_string(), "{events:?}");
+    let last = events.last().unwrap();
+    assert_eq!(
+        last["statusUpdate"]["status"]["state"],
+        State::Completed.wire(Version::V1),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_speaks_of_application_json_is_answered_so() {
+    let worker = Worker::builder()
+        .script(vec![done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let headers = [("a2a-version", "1.0"), ("content-type", "application/json")];
+    let sent = call_with(&sidecar, "POST", "/message:send", go(false), &headers).await;
+    assert_eq!(sent.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_with_the_status_of_the_specification_and_reaches_no_worker() {
+    let worker = Worker::builder()
+        .script(vec![done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let refused = call(&sidecar, "POST", "/message:send", json!({"message": {}})).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        read(&refused)["error"]["details"][0]["reason"],
+        "INVALID_PARAMS"
+    );
+    let headers = [("a2a-version", "1.0"), ("content-type", A2A_JSON)];
+    let broken = request(
+        Method::POST,
+        &format!("{}/message:send", sidecar.url),
+        &headers.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        "{",
+    )
+    .await
+    .unwrap()
+    .whole()
+    .await;
+    assert_eq!(broken.status, StatusCode::BAD_REQUEST);
+    assert_eq!(read(&broken)["error"]["status"], "INVALID_ARGUMENT");
+    let unknown = call(&sidecar, "GET", "/tasks/nobody", Value::Null).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        read(&unknown)["error"]["details"][0]["reason"],
+        "TASK_NOT_FOUND"
+    );
+    assert_eq!(worker.task_ids().len(), 0);
+}
+
+#[tokio::test]
+async fn a_tenant_in_the_path_keeps_its_tasks_to_itself() {
+    let worker = Worker::builder()
+        .script(vec![ask("which?"), done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let sent = call(&sidecar, "POST", "/acme/message:send", go(false)).await;
+    let task = &read(&sent)["task"];
+    let id = task["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{}", sent.text()));
+    let path = format!("/tasks/{id}");
+    // The worker of this test knows no tenants and shows the task to all; the log is the tenant's.
+    let canceled = call(&sidecar, "POST", &format!("/acme{path}:cancel"), json!({})).await;
+    assert_eq!(
+        read(&canceled)["status"]["state"],
+        State::Canceled.wire(Version::V1)
+    );
+    let seen = read(&call(&sidecar, "GET", &format!("/acme{path}"), Value::Null).await);
+    assert_eq!(seen["status"]["state"], State::Canceled.wire(Version::V1));
+}
+
+#[tokio::test]
+async fn the_card_lists_every_binding_at_an_address_that_answers() {
+    let worker = Worker::builder()
+        .script(vec![done("it is done")])
+        .start()
+        .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let card = read(&call(&sidecar, "GET", "/.well-known/agent-card.json", Value::Null).await);
+    let interface = card["supportedInterfaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|interface| interface["protocolBinding"] == "HTTP+JSON")
+        .unwrap_or_else(|| panic!("{card}"));
+    assert_eq!(interface["protocolVersion"], "1.0");
+    let url = format!(
+        "{}/message:send",
+        interface["url"].as_str().unwrap().trim_end_matches('/')
+    );
+    let headers = [
+        ("a2a-version".to_owned(), "1.0".to_owned()),
+        ("content-type".to_owned(), A2A_JSON.to_owned()),
+    ];
+    let sent = request(Method::POST, &url, &headers, go(false).to_string())
+        .await
+        .unwrap()
+        .whole()
+        .await;
+    assert_eq!(
+        read(&sent)["task"]["status"]["state"],
+        State::Completed.wire(Version::V1)
+    );
+}
+
+/// Every requester's mode before a worker that is spoken to in this dialect, by this way alone.
+async fn every_requester_over(dialect: &str, way: &str) {
+    let worker = only(Mode::Stream, Version::V1).start().await;
+    let first = Conf::before(&worker.url).start().await;
+    let second = Conf::before(&first.url)
+        .text("dialect", dialect)
+        .key("observe", &format!("[{way:?}]"))
+        .start()
+        .await;
+    every_requester_before(&worker, &second, None, &format!("{dialect} {way}")).await;
+}
+
+macro_rules! worker_bindings {
+    ($($name:ident: $dialect:literal $way:literal;)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            every_requester_over($dialect, $way).await;
+        })*
+    };
+}
+
+worker_bindings! {
+    every_requester_hears_all_over_http_json_of_1_0_that_streams: "v1.0/http" "stream";
+    every_requester_hears_all_over_http_json_of_1_0_that_is_polled: "v1.0/http" "poll";
+    every_requester_hears_all_over_http_json_of_1_0_that_pushes: "v1.0/http" "push";
+}
