@@ -11,6 +11,7 @@ use crate::net::client::{WorkerClient, WorkerOptions, worker_client};
 use crate::net::guard::AddressPolicy;
 use crate::proxy::access::Access;
 use crate::proxy::bridge::{Repeats, Shared};
+use crate::proxy::probes::Probes;
 use crate::proxy::route::{Route, Routes};
 use crate::source::{Sources, Upstream};
 use crate::store::Store;
@@ -54,6 +55,7 @@ pub fn build(
         addresses,
         max_body_bytes: checked.server.max_body_bytes,
         max_push_configs: checked.webhooks.delivery.max_per_task,
+        probes: Probes::default(),
         drainer: Drainer::default(),
         closing,
         tls: checked.server.tls.is_some(),
@@ -73,18 +75,24 @@ pub fn routes(
     checked: &Checked,
     listen: std::net::SocketAddr,
 ) -> Result<Vec<Arc<Route>>, StartError> {
-    let client = worker_client(&WorkerOptions::default())
-        .map_err(|error| StartError::Setting(error.to_string()))?;
+    let client = |http2_only| {
+        let options = WorkerOptions {
+            http2_only,
+            ..WorkerOptions::default()
+        };
+        worker_client(&options).map_err(|error| StartError::Setting(error.to_string()))
+    };
+    let clients = (client(false)?, client(true)?);
     Ok(checked
         .routes
         .iter()
-        .map(|config| Arc::new(route(config, &client, checked, listen)))
+        .map(|config| Arc::new(route(config, &clients, checked, listen)))
         .collect())
 }
 
 fn route(
     config: &RouteConfig,
-    client: &WorkerClient,
+    (client, http2): &(WorkerClient, WorkerClient),
     checked: &Checked,
     listen: std::net::SocketAddr,
 ) -> Route {
@@ -108,6 +116,7 @@ fn route(
             max_event_bytes: source.stream.max_event_bytes,
         },
         client.clone(),
+        http2.clone(),
     ));
     let name: Arc<str> = Arc::from(config.name.as_str());
     Route {

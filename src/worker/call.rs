@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
 use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
-use crate::a2a::{Binding, Dialect, Operation, Request};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, Request};
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::sse::SseLimits;
@@ -69,6 +69,7 @@ impl Worker {
                 Binding::JsonRpc | Binding::Paths => "application/json",
                 // The names of 1.0.1 and of 1.0.0.
                 Binding::HttpJson => "application/a2a+json, application/json",
+                Binding::Grpc => return self.call_grpc(&known, request, context).await,
             };
             let response = self.exchange(&known, request, context, accept).await?;
             let extensions = extensions_of(response.headers());
@@ -94,6 +95,9 @@ impl Worker {
     ) -> Result<Reply<Opened>, CallError> {
         let known = self.known().await?;
         let exchange = async {
+            if known.dialect.binding == Binding::Grpc {
+                return self.open_grpc(&known, request, context).await;
+            }
             let response = self
                 .exchange(&known, request, context, "text/event-stream")
                 .await?;
@@ -131,13 +135,8 @@ impl Worker {
         context: &CallContext,
         accept: &'static str,
     ) -> Result<http::Response<Incoming>, CallError> {
-        let (method, mut params) = known.dialect.encode_request(request);
+        let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
-        if let (Some(tenant), Some(params)) = (tenant, params.as_object_mut())
-            && known.dialect.traits().tenants
-        {
-            params.insert("tenant".to_owned(), tenant.into());
-        }
         let mut call = match known.dialect.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +156,8 @@ impl Worker {
                 })?;
                 call
             }
-            Binding::HttpJson => {
+            // Calls over gRPC are made elsewhere.
+            Binding::HttpJson | Binding::Grpc => {
                 let operation = request.operation();
                 let version = known.dialect.version;
                 let out = http_json::encode_call(version, operation, params, tenant);
@@ -172,12 +172,7 @@ impl Worker {
         };
         let bodyless = call.body().is_end_stream();
         let headers = call.headers_mut();
-        headers.clone_from(context.headers());
-        for (name, value) in &self.target.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
+        self.put_headers(headers, known, context);
         if !bodyless {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -185,18 +180,45 @@ impl Worker {
         if accept == "text/event-stream" {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        rename_extensions(headers, known);
         if known.dialect.traits().client_ids && wants_no_wait(request) {
             // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
             headers.insert(PREFER, HeaderValue::from_static("respond-async"));
-        }
-        if let Some(version) = known.dialect.traits().a2a_version {
-            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
         }
         self.client
             .request(call)
             .await
             .map_err(CallError::from_client)
+    }
+
+    /// A call's method and parameters, with the tenant that the worker's interface names.
+    pub(super) fn params(&self, known: &Known, request: &Request) -> (&'static str, Value) {
+        let (method, mut params) = known.dialect.encode_request(request);
+        if let (Some(tenant), Some(params)) = (&known.tenant, params.as_object_mut())
+            && known.dialect.traits().tenants
+        {
+            params.insert("tenant".to_owned(), tenant.as_str().into());
+        }
+        (method, params)
+    }
+
+    /// The headers that a call has in every binding: the requester's, the sidecar's own where they are missing, and the
+    /// service parameters as the worker's version names them.
+    pub(super) fn put_headers(
+        &self,
+        headers: &mut HeaderMap,
+        known: &Known,
+        context: &CallContext,
+    ) {
+        headers.clone_from(context.headers());
+        for (name, value) in &self.target.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        rename_extensions(headers, known);
+        if let Some(version) = known.dialect.traits().a2a_version {
+            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
+        }
     }
 
     async fn read_answer(
@@ -251,6 +273,14 @@ impl Worker {
             Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
                 Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
             }
+            _ if parts.status == StatusCode::INTERNAL_SERVER_ERROR
+                && let Some(kind) = known.dialect.crash(operation) =>
+            {
+                Err(CallError::Rpc(A2aError::new(
+                    kind,
+                    "The agent cannot read this call, or does not know it.",
+                )))
+            }
             _ if !parts.status.is_success() => Err(http_error(bytes)),
             Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),
             Err(error) => Err(CallError::BadAnswer(error.message)),
@@ -295,7 +325,7 @@ fn wants_no_wait(request: &Request) -> bool {
     )
 }
 
-fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
     EXTENSIONS
         .iter()
         .find_map(|name| headers.get(name))

@@ -103,7 +103,11 @@ fn a_card_of_0_3_is_understood() {
                 Some(Dialect::jsonrpc(Version::V0_3)),
                 "http://worker.internal:9000/rpc"
             ),
-            ("GRPC", None, "worker.internal:9001"),
+            (
+                "GRPC",
+                Some(Dialect::grpc(Version::V0_3)),
+                "http://worker.internal:9001/"
+            ),
         ]
     );
     assert!(!card.streaming && !card.push && card.extended_card);
@@ -130,15 +134,15 @@ fn a_card_of_1_0_is_understood_in_its_order_of_preference() {
     assert_eq!(
         urls,
         [
-            "grpc.worker.internal:443",
+            "https://grpc.worker.internal/",
             "http://worker.internal:9000/v9",
             "http://worker.internal:9000/base/.well-known/rpc",
             "https://worker.internal/rest",
         ]
     );
     let preferred = card.preferred().unwrap();
-    assert_eq!(preferred.dialect, Some(Dialect::jsonrpc(Version::V1_0)));
-    assert_eq!(preferred.tenant.as_deref(), Some("acme"));
+    assert_eq!(preferred.dialect, Some(Dialect::grpc(Version::V1_0)));
+    assert_eq!(card.interfaces[2].tenant.as_deref(), Some("acme"));
     assert!(card.streaming && card.push && card.extended_card);
 }
 
@@ -379,4 +383,83 @@ fn a_signature_stays_only_on_an_unchanged_card() {
     let changed = rewrite(&worker, &plan);
     assert_eq!(changed.get("signatures"), None);
     assert_eq!(changed["capabilities"]["pushNotifications"], false);
+}
+
+#[test]
+fn an_address_of_grpc_is_one_of_http_2() {
+    let address = |base: &str, url: &str| {
+        let card = json!({"url": url, "preferredTransport": "GRPC", "protocolVersion": "0.3.0"});
+        let base = Url::parse(base).unwrap();
+        let card = WorkerCard::parse(card.to_string().as_bytes(), &base).unwrap();
+        card.interfaces[0].url.clone()
+    };
+    let plain = "http://worker:9000/";
+    let tls = "https://worker/";
+    for (base, url, wanted) in [
+        (plain, "worker:50051", "http://worker:50051/"),
+        (plain, "127.0.0.1:50051", "http://127.0.0.1:50051/"),
+        (plain, "[::1]:50051", "http://[::1]:50051/"),
+        (plain, "worker:443", "https://worker/"),
+        (tls, "worker:50051", "https://worker:50051/"),
+        (tls, "http://worker:50051", "http://worker:50051/"),
+        (plain, "grpc://worker:50051", "http://worker:50051/"),
+        (plain, "grpcs://worker:50051", "https://worker:50051/"),
+        (plain, "dns:///worker:50051", "http://worker:50051/"),
+    ] {
+        assert_eq!(address(base, url), wanted, "{url} at {base}");
+    }
+}
+
+/// PraisonAI's card, which no client of the protocol's own can read as it is.
+#[test]
+fn what_a_card_lacks_is_filled_in() {
+    let card = parse(&json!({
+        "name": "Research Agent", "url": "http://worker.internal:9000/a2a", "version": "1.0.0",
+        "capabilities": {"streaming": true, "pushNotifications": false, "stateTransitionHistory": false,
+            "extendedAgentCard": false},
+        "provider": {"name": "PraisonAI"},
+    }));
+    assert_eq!(
+        card.preferred().unwrap().dialect,
+        Some(Dialect::jsonrpc(Version::PraisonAi))
+    );
+    for version in [None, Some(Version::V0_2), Some(Version::V1_0)] {
+        let shown = rewrite(&card, &plan(&ALL, version));
+        assert_eq!(shown["description"], "");
+        assert_eq!(shown["defaultInputModes"], json!(["text/plain"]));
+        assert_eq!(shown["defaultOutputModes"], json!(["text/plain"]));
+        assert_eq!(shown["skills"], json!([]));
+        assert_eq!(
+            shown["provider"],
+            json!({"name": "PraisonAI", "organization": "PraisonAI", "url": ""})
+        );
+    }
+}
+
+#[test]
+fn a_skill_has_the_modes_of_its_card_where_any_client_may_read_it() {
+    let card = parse(&json!({
+        "name": "n", "description": "d", "version": "1", "url": "http://worker.internal:9000/",
+        "protocolVersion": "0.3.0", "defaultInputModes": ["a/b"], "defaultOutputModes": ["c/d"],
+        "skills": [{"id": "one", "name": "1", "description": "", "tags": ["t"], "inputModes": ["e/f"]}],
+        "provider": {"url": "https://nobody.example/"},
+    }));
+    let skill = |version| rewrite(&card, &plan(&ALL, version))["skills"][0].clone();
+    assert_eq!(skill(None)["inputModes"], json!(["e/f"]));
+    assert_eq!(skill(None)["outputModes"], json!(["c/d"]));
+    assert_eq!(skill(Some(Version::V0_3)).get("outputModes"), None);
+    let shown = rewrite(&card, &plan(&ALL, None));
+    assert_eq!(shown.get("provider"), None, "nobody's");
+}
+
+/// What only one system speaks is its clients' to know.
+#[test]
+fn no_card_lists_the_dialect_of_a_system() {
+    let card = parse(&old_card());
+    let mut served = ALL.to_vec();
+    served.extend([Version::PraisonAi, Version::FastA2a, Version::FastA2aV0]);
+    assert_eq!(
+        rewrite(&card, &plan(&served, None)),
+        rewrite(&card, &plan(&ALL, None))
+    );
 }

@@ -24,9 +24,14 @@ use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 mod checks;
 mod codec;
+mod fasta2a;
+pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
+mod kindless;
 pub mod paths;
+mod praisonai;
+pub mod proto;
 mod python_a2a;
 pub mod recognise;
 mod shape;
@@ -35,10 +40,14 @@ pub mod v0;
 mod v0_1;
 mod v0_2;
 mod v0_3;
+mod v0_3_proto;
 mod v1_0;
+mod walk;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod proto_tests;
 #[cfg(test)]
 mod tests;
 
@@ -50,10 +59,16 @@ pub enum Version {
     PythonA2a,
     /// 0.1.x
     V0_1,
+    /// PraisonAI's.
+    PraisonAi,
+    /// fasta2a 0.x's, which is that of pydantic-ai's `to_a2a`.
+    FastA2aV0,
     /// 0.2.x
     V0_2,
     /// 0.3.x
     V0_3,
+    /// fasta2a 2.x's.
+    FastA2a,
     /// 1.0.x
     V1_0,
 }
@@ -65,8 +80,9 @@ impl Version {
         match self {
             Version::PythonA2a | Version::V0_1 => "0.1",
             Version::V0_2 => "0.2",
+            Version::PraisonAi | Version::FastA2aV0 => "0.3",
             Version::V0_3 => "0.3",
-            Version::V1_0 => "1.0",
+            Version::V1_0 | Version::FastA2a => "1.0",
         }
     }
 
@@ -83,16 +99,27 @@ impl Version {
         }
     }
 
+    /// Whether it is the way of one system, which its clients and servers alone speak: no card lists it.
+    #[must_use]
+    pub fn is_system(self) -> bool {
+        matches!(
+            self,
+            Version::PraisonAi | Version::FastA2a | Version::FastA2aV0
+        )
+    }
+
     /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.
     #[must_use]
     pub fn is_v0(self) -> bool {
-        self != Version::V1_0
+        !matches!(self, Version::V1_0 | Version::FastA2a)
     }
 }
 
 /// A protocol binding (specification §9 to §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
+    /// gRPC: the messages of protobuf over HTTP/2.
+    Grpc,
     /// HTTP+JSON: a path and a verb per operation.
     HttpJson,
     /// A path for each operation, and in the body JSON-RPC 2.0 or the bare parameters (python_a2a).
@@ -103,7 +130,7 @@ pub enum Binding {
 
 impl Binding {
     /// Every binding.
-    const ALL: [Binding; 2] = [Binding::JsonRpc, Binding::HttpJson];
+    const ALL: [Binding; 3] = [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc];
 
     /// Reads the name in a card, however it is written.
     #[must_use]
@@ -119,6 +146,7 @@ impl Binding {
         match self {
             Binding::JsonRpc => "JSONRPC",
             Binding::HttpJson => "HTTP+JSON",
+            Binding::Grpc => "GRPC",
             // No card names it: the library's own cards say JSON-RPC, and mean this.
             Binding::Paths => "PATHS",
         }
@@ -142,14 +170,19 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 7] = [
+const NAMES: [(Dialect, &str); 12] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
+    (Dialect::grpc(Version::V1_0), "v1.0/grpc"),
     (Dialect::jsonrpc(Version::V0_3), "v0.3/jsonrpc"),
     (Dialect::http_json(Version::V0_3), "v0.3/http"),
+    (Dialect::grpc(Version::V0_3), "v0.3/grpc"),
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
     (Dialect::jsonrpc(Version::V0_1), "v0.1/jsonrpc"),
     (Dialect::PYTHON_A2A, "python-a2a"),
+    (Dialect::jsonrpc(Version::PraisonAi), "praisonai"),
+    (Dialect::jsonrpc(Version::FastA2a), "fasta2a"),
+    (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
 ];
 
 /// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
@@ -193,6 +226,15 @@ impl Dialect {
         }
     }
 
+    /// gRPC of this version.
+    #[must_use]
+    pub const fn grpc(version: Version) -> Self {
+        Self {
+            version,
+            binding: Binding::Grpc,
+        }
+    }
+
     /// This version over this binding, if there is such a thing.
     #[must_use]
     pub fn of(version: Version, binding: Binding) -> Option<Self> {
@@ -233,8 +275,12 @@ impl Dialect {
             (Version::PythonA2a, _) => &python_a2a::PythonA2a,
             (Version::V0_1, _) => &v0_1::V0_1,
             (Version::V0_2, _) => &v0::V0(Version::V0_2),
+            (Version::V0_3, Binding::HttpJson | Binding::Grpc) => &v0_3_proto::V0_3Proto,
             (Version::V0_3, _) => &v0::V0(Version::V0_3),
             (Version::V1_0, _) => &v1_0::V1_0,
+            (Version::PraisonAi, _) => &praisonai::PraisonAi,
+            (Version::FastA2a, _) => &fasta2a::FastA2a,
+            (Version::FastA2aV0, _) => &fasta2a::FastA2aV0,
         }
     }
 
@@ -253,17 +299,22 @@ impl Dialect {
             // 0.2 and 0.3 write the same.
             (Version::V0_2 | Version::V0_3, Binding::JsonRpc) => Some(1),
             (Version::V0_3, Binding::HttpJson) => Some(2),
+            (Version::V1_0, Binding::Grpc) => Some(3),
+            (Version::V0_3, Binding::Grpc) => Some(4),
             _ => None,
         }
     }
 
     /// How many different places [`Dialect::cache_slot`] gives.
-    pub const CACHE_SLOTS: usize = 3;
+    pub const CACHE_SLOTS: usize = 5;
 
     /// Whether the same bytes mean the same in the other dialect: then a call can pass.
     #[must_use]
     pub fn same_wire(self, other: Dialect) -> bool {
+        // Over gRPC a call is never passed on as it is: what it asks for is in binary, and each of the two connections is
+        // HTTP/2 with its own windows and trailers.
         self.binding == other.binding
+            && self.binding != Binding::Grpc
             && (self.version == other.version
                 // 0.2 and 0.3 are one version on the wire.
                 || (self.binding == Binding::JsonRpc
@@ -287,8 +338,8 @@ impl Dialect {
             Version::PythonA2a => v0_3::PROTOCOL_VERSION,
             Version::V0_1 => v0_1::PROTOCOL_VERSION,
             Version::V0_2 => v0_2::PROTOCOL_VERSION,
-            Version::V0_3 => v0_3::PROTOCOL_VERSION,
-            Version::V1_0 => Version::V1_0.number(),
+            Version::V0_3 | Version::PraisonAi | Version::FastA2aV0 => v0_3::PROTOCOL_VERSION,
+            Version::V1_0 | Version::FastA2a => Version::V1_0.number(),
         }
     }
 
@@ -405,6 +456,36 @@ impl Dialect {
     pub fn decode_event(self, frame: Value) -> Result<(StreamResponse, bool), A2aError> {
         self.decode_frame("", frame)?
             .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
+    }
+
+    /// See [`Codec::push_probe`].
+    #[must_use]
+    pub fn push_probe(self) -> Option<&'static str> {
+        self.codec().push_probe()
+    }
+
+    /// See [`Codec::one_webhook`].
+    #[must_use]
+    pub fn one_webhook(self) -> bool {
+        self.codec().one_webhook()
+    }
+
+    /// See [`Codec::token_header`].
+    #[must_use]
+    pub fn token_header(self) -> Option<&'static str> {
+        self.codec().token_header()
+    }
+
+    /// See [`Codec::cancels_late`].
+    #[must_use]
+    pub fn cancels_late(self) -> bool {
+        self.codec().cancels_late()
+    }
+
+    /// See [`Codec::crash`].
+    #[must_use]
+    pub fn crash(self, operation: Operation) -> Option<ErrorKind> {
+        self.codec().crash(operation)
     }
 
     /// The body of a webhook and its media type. 1.0 posts the event, 0.x the task as it is after the event (a

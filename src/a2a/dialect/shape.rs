@@ -36,6 +36,22 @@ const NAMES: [(Shape, [&str; 2], &str); 4] = [
 ];
 
 impl Shape {
+    /// Every one.
+    pub(super) const ALL: [Shape; 4] = [
+        Shape::Task,
+        Shape::Message,
+        Shape::StatusUpdate,
+        Shape::ArtifactUpdate,
+    ];
+
+    /// The member of 1.0's wrapper.
+    pub(super) fn member(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(shape, ..)| *shape == self)
+            .map_or("task", |(_, [name, _], _)| name)
+    }
+
     /// The `kind` of 0.x.
     pub(super) fn kind(self) -> &'static str {
         NAMES
@@ -184,7 +200,8 @@ pub(super) fn answer(
     }
 }
 
-fn push_config(object: Object) -> Result<PushConfig, Fault> {
+/// Reads a registration, which must have a URL.
+pub(super) fn push_config(object: Object) -> Result<PushConfig, Fault> {
     let config: PushConfig = fields::Model::from_object(flatten_config(object))?;
     if config.url.is_empty() {
         return Err(Fault::new("url", "is required"));

@@ -7,12 +7,14 @@
 
 pub mod client;
 pub mod events;
+pub mod grpc;
 pub mod heard;
 pub mod http;
 pub mod protocol;
 pub mod proxy;
 pub mod python_worker;
 pub mod receiver;
+pub mod systems;
 pub mod worker;
 
 use std::future::Future;

@@ -110,7 +110,7 @@ fn status_of(object: &mut Object) {
 }
 
 /// The name in 0.x.
-pub fn state_name(state: TaskState) -> &'static str {
+pub(in crate::a2a::dialect) fn state_name(state: TaskState) -> &'static str {
     match state {
         TaskState::Unspecified => "unknown",
         TaskState::Submitted => "submitted",
@@ -131,7 +131,7 @@ pub fn parts_of(object: &mut Object) {
     }
 }
 
-fn part(part: &mut Object) {
+pub fn part(part: &mut Object) {
     let is_text = |name: &str| part.get(name).is_some_and(Value::is_string);
     if is_text("text") {
         set_kind(part, "text");
@@ -174,7 +174,7 @@ fn file(part: &mut Object, content: &str, name: &str) {
 
 /// A part whose content this model does not know, from a 1.0 worker: its members travel as data, since 0.x
 /// clients refuse a message that has a part without `kind`.
-fn unknown(part: &mut Object) {
+pub fn unknown(part: &mut Object) {
     let metadata = part.remove("metadata");
     let mut kept = Object::new();
     for name in ["filename", "mediaType"] {
