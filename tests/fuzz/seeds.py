@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures"
 PARTS = ("call", "answer", "frame", "webhook", "error", "card")
 # The target's name is the folder's, and what the dialect is called in tests/fixtures/cross.
-DIALECTS = {"v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
+DIALECTS = {"python_a2a": "python-a2a", "v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
 
 
 def compact(value):
@@ -44,7 +44,7 @@ def main(folder):
                     data = compact(sample[part])
                     write(folder, f"dialect_{version}", data)
                     if part == "call":
-                        head = b"POST /\ncontent-type: application/json\n"
+                        head = b"POST " + sample.get("path", "/").encode() + b"\ncontent-type: application/json\n"
                         if version == "v1_0":
                             head += b"a2a-version: 1.0\n"
                         write(folder, "classify", head + b"\n" + data)
