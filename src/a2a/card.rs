@@ -37,7 +37,8 @@ pub struct Interface {
     pub binding: String,
     /// The protocol version as the card names it; empty where it does not.
     pub version: String,
-    /// The address: absolute where it is HTTP, else as it stands in the card (gRPC: `host:port`).
+    /// The address: absolute where this program can use it (gRPC's `host:port` as that of HTTP/2), else as it stands in
+    /// the card.
     pub url: String,
     /// What to put into `tenant` of every request.
     pub tenant: Option<String>,
@@ -136,6 +137,16 @@ impl WorkerCard {
     }
 }
 
+/// Writes a card's security in the way of 1.0 alone, from whichever way it is in. (0.3's protobuf writes it so, too.)
+pub(super) fn to_v1_security(card: &mut Object) {
+    security::translate(card, true, false);
+}
+
+/// Writes a card's security in the way of 0.x alone.
+pub(super) fn to_v0_security(card: &mut Object) {
+    security::translate(card, false, true);
+}
+
 /// The name of the JSON-RPC binding in cards.
 const JSONRPC: &str = "JSONRPC";
 
@@ -163,10 +174,11 @@ fn add(
         return;
     }
     let known = Binding::from_card_name(binding);
-    let resolved = base
-        .join(url)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    let resolved = match known {
+        Some(Binding::Grpc) => grpc_address(base, url),
+        _ => base.join(url).ok(),
+    }
+    .filter(|url| matches!(url.scheme(), "http" | "https"));
     let dialect = Version::parse(version)
         .filter(|_| resolved.is_some())
         .and_then(|version| Dialect::of(version, known?));
@@ -194,6 +206,25 @@ fn add(
     if !interfaces.iter().any(same) {
         interfaces.push(interface);
     }
+}
+
+/// Where a gRPC interface is: cards give `host:port` (specification §4.4.6), some a URL. Whether it is encrypted
+/// `host:port` does not say: it is where the card itself came so, and on the port that stands for it.
+fn grpc_address(base: &Url, address: &str) -> Option<Url> {
+    let (scheme, rest) = match address.split_once("://") {
+        Some(("grpc", rest)) => ("http", rest),
+        Some(("grpcs", rest)) => ("https", rest),
+        // A name for gRPC's own resolver: `dns:///host:port`.
+        Some(("dns", rest)) => ("", rest.trim_start_matches('/')),
+        Some(_) => return Url::parse(address).ok(),
+        None => ("", address),
+    };
+    let scheme = match scheme {
+        "" if base.scheme() == "https" || rest.ends_with(":443") => "https",
+        "" => "http",
+        scheme => scheme,
+    };
+    Url::parse(&format!("{scheme}://{rest}")).ok()
 }
 
 /// One dialect that the sidecar serves, and where.
@@ -303,7 +334,8 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
     };
     let main = match version {
         Some(version) => of_v0().find(|served| served.dialect.version == version),
-        None => of_v0().max_by_key(|served| served.dialect.version),
+        // Of the newest the first: of several that are largest `max` takes the last.
+        None => of_v0().rev().max_by_key(|served| served.dialect.version),
     }
     // 0.2 and 0.3 say the same over JSON-RPC, so that the other's address serves as well.
     .or_else(|| of_v0().next());

@@ -74,18 +74,24 @@ pub fn routes(
     checked: &Checked,
     listen: std::net::SocketAddr,
 ) -> Result<Vec<Arc<Route>>, StartError> {
-    let client = worker_client(&WorkerOptions::default())
-        .map_err(|error| StartError::Setting(error.to_string()))?;
+    let client = |http2_only| {
+        let options = WorkerOptions {
+            http2_only,
+            ..WorkerOptions::default()
+        };
+        worker_client(&options).map_err(|error| StartError::Setting(error.to_string()))
+    };
+    let clients = (client(false)?, client(true)?);
     Ok(checked
         .routes
         .iter()
-        .map(|config| Arc::new(route(config, &client, checked, listen)))
+        .map(|config| Arc::new(route(config, &clients, checked, listen)))
         .collect())
 }
 
 fn route(
     config: &RouteConfig,
-    client: &WorkerClient,
+    (client, http2): &(WorkerClient, WorkerClient),
     checked: &Checked,
     listen: std::net::SocketAddr,
 ) -> Route {
@@ -109,6 +115,7 @@ fn route(
             max_event_bytes: source.stream.max_event_bytes,
         },
         client.clone(),
+        http2.clone(),
     ));
     let name: Arc<str> = Arc::from(config.name.as_str());
     Route {

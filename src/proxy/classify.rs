@@ -21,15 +21,18 @@ use tower::{Layer, Service};
 use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
 use crate::a2a::dialect::http_json::{self, HttpCall};
-use crate::a2a::dialect::jsonrpc;
 use crate::a2a::dialect::recognise::{self, Seen};
+use crate::a2a::dialect::{grpc, jsonrpc};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
 use crate::source::webhook;
+use crate::wire::grpc::is_grpc;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
 use crate::wire::{Body, CollectError, collect};
 use crate::worker::A2A_VERSION;
+
+mod message;
 
 /// Where clients of 0.3 and 1.0 look for the card.
 const CARD_PATH: &str = "/.well-known/agent-card.json";
@@ -160,7 +163,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         }
     } else if method == Method::DELETE {
         return Ok(by_path(request, limit));
-    } else if method == Method::POST && (is_json(request.headers()) || path.contains(webhook::PATH))
+    } else if method == Method::POST
+        && (is_json(request.headers())
+            || path.contains(webhook::PATH)
+            || is_grpc(request.headers()) && grpc::find(path).is_some())
     {
         return Err(request);
     } else {
@@ -242,6 +248,16 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             body: Body::empty(),
         });
     }
+    if is_grpc(&parts.headers)
+        && let Some((version, operation)) = grpc::find(path)
+    {
+        let call = message::call(&parts, body, limit, version, operation).await?;
+        return Ok(Classified {
+            parts,
+            call: Call::A2a(call),
+            body: Body::empty(),
+        });
+    }
     let bytes = read(body, limit).await?;
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
@@ -281,6 +297,10 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             ))
         }
     }
+}
+
+fn not_served(version: &str) -> String {
+    format!("A2A version {version} is not served here; the agent card lists those that are.")
 }
 
 /// Which error to answer with, and in which words.
@@ -354,10 +374,7 @@ fn of_rpc(parts: &Parts, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
     if let Some(name) = named
         && version.is_none()
     {
-        let error = A2aError::new(
-            ErrorKind::VersionNotSupported,
-            format!("A2A version {name} is not served here; the agent card lists those that are."),
-        );
+        let error = A2aError::new(ErrorKind::VersionNotSupported, not_served(name));
         return Err(Box::new((dialect, id, error)));
     }
     Ok(Some(A2aCall {

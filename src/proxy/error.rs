@@ -11,7 +11,7 @@ use serde_json::json;
 use super::record::Failure;
 use crate::a2a::dialect::jsonrpc;
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{A2aError, Dialect, Operation};
+use crate::a2a::{A2aError, Binding, Dialect, Operation};
 use crate::sink::render::Renderer;
 use crate::source::OpenError;
 use crate::store::StoreError;
@@ -198,6 +198,10 @@ impl Error {
         }) = self
             && passes(*status)
         {
+            if renderer.dialect().binding == Binding::Grpc {
+                let told = self.told();
+                return told.mark(renderer.error(&told.error, Some(*status)).into_response());
+            }
             return as_it_came(*status, headers, body);
         }
         let told = self.told();

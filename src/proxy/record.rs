@@ -285,6 +285,11 @@ impl HttpBody for Recorded {
         let this = self.project();
         let frame = ready!(this.body.poll_frame(cx));
         let over = match (&frame, this.line.as_mut()) {
+            // Nothing comes after trailers, and nobody asks for it.
+            (Some(Ok(frame)), Some(line)) if frame.is_trailers() => {
+                line.outcome = *this.at_end;
+                true
+            }
             (Some(Ok(frame)), Some(line)) => {
                 line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 false

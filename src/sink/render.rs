@@ -3,18 +3,20 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Frame as BodyFrame;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::a2a::dialect::{Frame, http_json, jsonrpc, status};
+use crate::a2a::dialect::{Frame, grpc, http_json, jsonrpc, status};
 use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
 use crate::hub::Entry;
 use crate::task::Seq;
 use crate::wire::Body;
+use crate::wire::BoxError;
+use crate::wire::grpc as rpc;
 use crate::wire::sse::KEEP_ALIVE;
 
 /// The media type of HTTP+JSON in 1.0.1 (§11.1).
@@ -33,19 +35,35 @@ pub struct Rendered {
     pub media_type: &'static str,
     /// The body.
     pub body: Bytes,
+    /// How the call ended, where that is said behind the body; before it, where there is none.
+    pub outcome: Option<rpc::Status>,
 }
 
 impl Rendered {
     /// As a response.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::full(self.body));
+        let mut response = match self.outcome {
+            Some(outcome) if self.body.is_empty() => {
+                let mut response = Response::new(Body::empty());
+                outcome.write(response.headers_mut());
+                response
+            }
+            Some(outcome) => Response::new(ended(self.body, outcome.trailers())),
+            None => Response::new(Body::full(self.body)),
+        };
         *response.status_mut() = self.status;
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         response
     }
+}
+
+/// A body with trailers behind it.
+fn ended(body: Bytes, trailers: HeaderMap) -> Body {
+    let frames = [BodyFrame::data(body), BodyFrame::trailers(trailers)];
+    Body::from_frames(futures_util::stream::iter(frames.map(Ok::<_, BoxError>)))
 }
 
 /// Renders for one call.
@@ -67,6 +85,12 @@ impl Renderer {
             plain_json: true,
             generations: false,
         }
+    }
+
+    /// For a call over gRPC.
+    #[must_use]
+    pub fn grpc(dialect: Dialect) -> Self {
+        Self::new(dialect, None)
     }
 
     /// For a call over HTTP+JSON. `plain_json`: the requester speaks of `application/json`, as 1.0.0 did, and is answered
@@ -134,6 +158,7 @@ impl Renderer {
         match self.dialect.binding {
             Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
             Binding::HttpJson | Binding::JsonRpc => JSON,
+            Binding::Grpc => rpc::MEDIA_TYPE,
         }
     }
 
@@ -146,11 +171,13 @@ impl Renderer {
             // An empty message is an empty object (§11.3).
             Binding::HttpJson if result.is_null() => Bytes::from_static(b"{}"),
             Binding::HttpJson => bytes(&result),
+            Binding::Grpc => self.message(operation, result),
         };
         Rendered {
             status: StatusCode::OK,
             media_type: self.media_type(),
             body,
+            outcome: self.ended_well(),
         }
     }
 
@@ -166,11 +193,21 @@ impl Renderer {
                 let (status, body) = http_json::encode_error(self.dialect, error);
                 (status, bytes(&body))
             }
+            Binding::Grpc => {
+                return Rendered {
+                    // Of HTTP there is none but this one.
+                    status: StatusCode::OK,
+                    media_type: self.media_type(),
+                    body: Bytes::new(),
+                    outcome: Some(self.outcome_of(error, status)),
+                };
+            }
         };
         Rendered {
             status: status.unwrap_or(of_kind),
             media_type: self.media_type(),
             body,
+            outcome: None,
         }
     }
 
@@ -181,6 +218,42 @@ impl Renderer {
             status: StatusCode::OK,
             media_type: EVENT_STREAM,
             body: self.error_frame(error),
+            outcome: None,
+        }
+    }
+
+    /// The status of gRPC that an error is; `status`: as in [`Renderer::error`].
+    fn outcome_of(&self, error: &A2aError, status: Option<StatusCode>) -> rpc::Status {
+        let mut outcome = grpc::encode_error(self.dialect.version, error);
+        if let Some(status) = status {
+            outcome = grpc::Status {
+                code: status::of_http(status).number,
+                message: error.message.clone(),
+                details: Bytes::new(),
+            };
+        }
+        rpc::Status {
+            code: outcome.code.unsigned_abs(),
+            message: outcome.message,
+            details: outcome.details,
+        }
+    }
+
+    fn ended_well(&self) -> Option<rpc::Status> {
+        (self.dialect.binding == Binding::Grpc).then(rpc::Status::default)
+    }
+
+    /// A message with what stands before it.
+    fn message(&self, operation: Operation, value: Value) -> Bytes {
+        let version = self.dialect.version;
+        rpc::frame(&grpc::encode_answer(version, operation, value))
+    }
+
+    /// Bytes that all readers of the form share.
+    fn encoded(&self, value: Value) -> Bytes {
+        match self.dialect.binding {
+            Binding::Grpc => self.message(Operation::SendStreamingMessage, value),
+            Binding::JsonRpc | Binding::HttpJson => bytes(&value),
         }
     }
 
@@ -191,13 +264,25 @@ impl Renderer {
     /// What a stream is.
     #[must_use]
     pub fn stream_media_type(&self) -> &'static str {
-        EVENT_STREAM
+        match self.dialect.binding {
+            Binding::JsonRpc | Binding::HttpJson => EVENT_STREAM,
+            Binding::Grpc => rpc::MEDIA_TYPE,
+        }
     }
 
-    /// What fills a stream's silence.
+    /// A stream of nothing but this.
+    #[must_use]
+    pub fn short_stream(&self, frame: Bytes) -> Body {
+        match self.ended_well() {
+            Some(outcome) => ended(frame, outcome.trailers()),
+            None => Body::full(frame),
+        }
+    }
+
+    /// What fills a stream's silence; nothing over gRPC, where the connection itself is probed.
     #[must_use]
     pub fn keep_alive(&self) -> Option<Bytes> {
-        Some(KEEP_ALIVE.clone())
+        (self.dialect.binding != Binding::Grpc).then(|| KEEP_ALIVE.clone())
     }
 
     /// What a stream says of an event of the log; it may be nothing. `after`: the task as it is then, where
@@ -214,8 +299,9 @@ impl Renderer {
         }
         match self.dialect.cache_slot().filter(|_| last) {
             Some(slot) => {
-                let data =
-                    entry.encoded(slot, |event| bytes(&self.dialect.encode_event(event, true)));
+                let data = entry.encoded(slot, |event| {
+                    self.encoded(self.dialect.encode_event(event, true))
+                });
                 let mut out = BytesMut::with_capacity(data.len() + 160);
                 self.put_frame(&mut out, at, None, &data);
                 out.freeze()
@@ -252,7 +338,8 @@ impl Renderer {
         for (index, frame) in frames.iter().enumerate() {
             // Only the last one completes the event: who resumes after an earlier one gets the event again.
             let at = at.filter(|_| index + 1 == frames.len());
-            self.put_frame(&mut out, at, frame.event, &bytes(&frame.data));
+            let data = self.encoded(frame.data.clone());
+            self.put_frame(&mut out, at, frame.event, &data);
         }
         out.freeze()
     }
@@ -260,12 +347,26 @@ impl Renderer {
     /// How a stream that has come to its end ends, where its form has a word for that.
     #[must_use]
     pub fn end(&self) -> Option<BodyFrame<Bytes>> {
-        None
+        self.ended_well()
+            .map(|outcome| BodyFrame::trailers(outcome.trailers()))
+    }
+
+    /// How a stream ends before its task does, so that the requester resumes, where its form has a word for that.
+    #[must_use]
+    pub fn interruption(&self) -> Option<BodyFrame<Bytes>> {
+        self.ended_well().map(|_| {
+            let message = "The stream has come to its end before the task has; subscribe again.";
+            let outcome = rpc::Status::new(rpc::code::UNAVAILABLE, message);
+            BodyFrame::trailers(outcome.trailers())
+        })
     }
 
     /// How a stream ends with an error.
     #[must_use]
     pub fn error_end(&self, error: &A2aError) -> BodyFrame<Bytes> {
+        if self.dialect.binding == Binding::Grpc {
+            return BodyFrame::trailers(self.outcome_of(error, None).trailers());
+        }
         BodyFrame::data(self.error_frame(error))
     }
 
@@ -276,6 +377,8 @@ impl Renderer {
                 Some("error"),
                 bytes(&http_json::encode_error(self.dialect, error).1),
             ),
+            // Says it in the trailers: [`Renderer::error_end`].
+            Binding::Grpc => return Bytes::new(),
         };
         let mut frame = BytesMut::with_capacity(body.len() + 24);
         if let Some(event) = event {
@@ -293,6 +396,10 @@ impl Renderer {
         event: Option<&'static str>,
         data: &[u8],
     ) {
+        if self.dialect.binding == Binding::Grpc {
+            frame.put_slice(data);
+            return;
+        }
         if let Some((epoch, seq)) = at {
             put_line(frame, "id", EventId { epoch, seq }.to_string().as_bytes());
         }

@@ -59,7 +59,10 @@ impl EventStream {
                         Some((Ok(word), (stream, ends_at, Then::Over)))
                     }
                     Then::More => {
-                        let (frame, state) = stream.next(ends_at).await?;
+                        let (frame, state) = match stream.next(ends_at).await {
+                            Some(next) => next,
+                            None => (stream.renderer.interruption()?, Then::Over),
+                        };
                         Some((Ok(frame), (stream, ends_at, state)))
                     }
                 }
@@ -122,7 +125,11 @@ impl EventStream {
                 return Some((Frame::data(frame), state));
             }
             if over {
-                return self.renderer.end().map(|word| (word, Then::Over));
+                let word = self.renderer.end();
+                return Some((
+                    word.unwrap_or_else(|| Frame::data(Bytes::new())),
+                    Then::Over,
+                ));
             }
         }
     }

@@ -5,6 +5,7 @@
 pub mod body;
 pub mod collect;
 pub mod drain;
+pub mod grpc;
 pub mod keepalive;
 pub mod probe;
 pub mod sse;

@@ -66,6 +66,7 @@ impl Worker {
                 Binding::JsonRpc => "application/json",
                 // The names of 1.0.1 and of 1.0.0.
                 Binding::HttpJson => "application/a2a+json, application/json",
+                Binding::Grpc => return self.call_grpc(&known, request, context).await,
             };
             let response = self.exchange(&known, request, context, accept).await?;
             let extensions = extensions_of(response.headers());
@@ -91,6 +92,9 @@ impl Worker {
     ) -> Result<Reply<Opened>, CallError> {
         let known = self.known().await?;
         let exchange = async {
+            if known.dialect.binding == Binding::Grpc {
+                return self.open_grpc(&known, request, context).await;
+            }
             let response = self
                 .exchange(&known, request, context, "text/event-stream")
                 .await?;
@@ -126,13 +130,8 @@ impl Worker {
         context: &CallContext,
         accept: &'static str,
     ) -> Result<http::Response<Incoming>, CallError> {
-        let (method, mut params) = known.dialect.encode_request(request);
+        let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
-        if let (Some(tenant), Some(params)) = (tenant, params.as_object_mut())
-            && known.dialect.traits().tenants
-        {
-            params.insert("tenant".to_owned(), tenant.into());
-        }
         let mut call = match known.dialect.binding {
             Binding::JsonRpc => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -142,7 +141,8 @@ impl Worker {
                 *call.uri_mut() = known.endpoint.clone();
                 call
             }
-            Binding::HttpJson => {
+            // Calls over gRPC are made elsewhere.
+            Binding::HttpJson | Binding::Grpc => {
                 let operation = request.operation();
                 let version = known.dialect.version;
                 let out = http_json::encode_call(version, operation, params, tenant);
@@ -157,12 +157,7 @@ impl Worker {
         };
         let bodyless = call.body().is_end_stream();
         let headers = call.headers_mut();
-        headers.clone_from(context.headers());
-        for (name, value) in &self.target.headers {
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
-            }
-        }
+        self.put_headers(headers, known, context);
         if !bodyless {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -170,14 +165,41 @@ impl Worker {
         if accept == "text/event-stream" {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        rename_extensions(headers, known);
-        if let Some(version) = known.dialect.traits().a2a_version {
-            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
-        }
         self.client
             .request(call)
             .await
             .map_err(CallError::from_client)
+    }
+
+    /// A call's method and parameters, with the tenant that the worker's interface names.
+    pub(super) fn params(&self, known: &Known, request: &Request) -> (&'static str, Value) {
+        let (method, mut params) = known.dialect.encode_request(request);
+        if let (Some(tenant), Some(params)) = (&known.tenant, params.as_object_mut())
+            && known.dialect.traits().tenants
+        {
+            params.insert("tenant".to_owned(), tenant.as_str().into());
+        }
+        (method, params)
+    }
+
+    /// The headers that a call has in every binding: the requester's, the sidecar's own where they are missing, and the
+    /// service parameters as the worker's version names them.
+    pub(super) fn put_headers(
+        &self,
+        headers: &mut HeaderMap,
+        known: &Known,
+        context: &CallContext,
+    ) {
+        headers.clone_from(context.headers());
+        for (name, value) in &self.target.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        rename_extensions(headers, known);
+        if let Some(version) = known.dialect.traits().a2a_version {
+            headers.insert(A2A_VERSION, HeaderValue::from_static(version));
+        }
     }
 
     async fn read_answer(
@@ -268,7 +290,7 @@ fn http_answer(
     })
 }
 
-fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
     EXTENSIONS
         .iter()
         .find_map(|name| headers.get(name))

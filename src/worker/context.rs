@@ -37,21 +37,23 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Headers that describe the requester's body or its way of reading the answer, neither of which the worker sees.
 fn is_about_this_exchange(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "host"
-            | "content-length"
-            | "content-type"
-            | "content-encoding"
-            | "accept"
-            | "accept-encoding"
-            | "cache-control"
-            | "expect"
-            | "last-event-id"
-            | "prefer"
-            | "a2a-version"
-            | "x-request-id"
-    )
+    // Those of gRPC: timeouts, which are the requester's and not the task's, and compressions.
+    name.as_str().starts_with("grpc-")
+        || matches!(
+            name.as_str(),
+            "host"
+                | "content-length"
+                | "content-type"
+                | "content-encoding"
+                | "accept"
+                | "accept-encoding"
+                | "cache-control"
+                | "expect"
+                | "last-event-id"
+                | "prefer"
+                | "a2a-version"
+                | "x-request-id"
+        )
 }
 
 impl CallContext {

@@ -7,6 +7,7 @@ mod abilities;
 mod call;
 mod context;
 mod error;
+mod grpc;
 mod stream;
 
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub use context::{CallContext, is_hop_by_hop};
 pub use error::CallError;
 pub use stream::{EventStream, WorkerEvent};
 
-use crate::a2a::Dialect;
 use crate::a2a::card::WorkerCard;
+use crate::a2a::{Binding, Dialect};
 use crate::net::client::WorkerClient;
 use crate::wire::Body;
 use crate::wire::collect::collect;
@@ -69,6 +70,8 @@ pub struct Worker {
     /// The base address, read once; none if it is no address of HTTP.
     base_uri: Option<Uri>,
     client: WorkerClient,
+    /// The pool for gRPC, which is HTTP/2 without asking.
+    http2: WorkerClient,
     known: ArcSwapOption<Known>,
     asking: tokio::sync::Mutex<Option<Failed>>,
     learned: abilities::Learned,
@@ -111,13 +114,14 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker that has not been spoken to yet.
+    /// A worker that has not been spoken to yet. `http2`: a client that speaks nothing but HTTP/2, for gRPC.
     #[must_use]
-    pub fn new(target: Target, client: WorkerClient) -> Self {
+    pub fn new(target: Target, client: WorkerClient, http2: WorkerClient) -> Self {
         Self {
             base_uri: as_uri(&target.base),
             target,
             client,
+            http2,
             known: ArcSwapOption::empty(),
             asking: tokio::sync::Mutex::new(None),
             learned: abilities::Learned::default(),
@@ -141,6 +145,19 @@ impl Worker {
     #[must_use]
     pub fn client(&self) -> &WorkerClient {
         &self.client
+    }
+
+    /// The connection pool for calls over gRPC.
+    fn http2(&self) -> &WorkerClient {
+        &self.http2
+    }
+
+    fn max_answer_bytes(&self) -> usize {
+        self.target.max_answer_bytes
+    }
+
+    fn max_event_bytes(&self) -> usize {
+        self.target.max_event_bytes
     }
 
     /// What is known of it without asking.
@@ -328,7 +345,10 @@ impl Worker {
         let endpoint = address
             .map_or_else(
                 || as_uri(&self.target.base),
-                |address| as_uri(&reachable(&self.target.base, &Url::parse(&address).ok()?)),
+                |address| {
+                    let address = Url::parse(&address).ok()?;
+                    as_uri(&reachable(&self.target.base, &address, dialect.binding))
+                },
             )
             .ok_or_else(|| CallError::NoCard("the interface's address is not usable".to_owned()))?;
         Ok(Known {
@@ -376,8 +396,8 @@ fn as_uri(url: &Url) -> Option<Uri> {
 
 /// Where an interface that the card announces is reached from here. A card often names the worker's public address,
 /// which may well lead back to this sidecar, or nowhere from beside the worker: so unless it is the host of the base
-/// address or a loopback one, only its path is taken.
-fn reachable(base: &Url, announced: &Url) -> Url {
+/// address or a loopback one, only its path is taken; over gRPC, which has a port instead, that.
+fn reachable(base: &Url, announced: &Url, binding: Binding) -> Url {
     let local = match announced.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -388,6 +408,12 @@ fn reachable(base: &Url, announced: &Url) -> Url {
         return announced.clone();
     }
     let mut url = base.clone();
+    if binding == Binding::Grpc {
+        url.set_path("/");
+        // Fails for addresses without a host alone, which `base` is none of.
+        let _ = url.set_port(announced.port_or_known_default());
+        return url;
+    }
     url.set_path(announced.path());
     url.set_query(announced.query());
     url

@@ -7,6 +7,7 @@ mod cards;
 mod faults;
 mod full;
 mod generation;
+mod grpc;
 mod limits;
 mod list;
 mod matrix;

@@ -103,7 +103,11 @@ fn a_card_of_0_3_is_understood() {
                 Some(Dialect::jsonrpc(Version::V0_3)),
                 "http://worker.internal:9000/rpc"
             ),
-            ("GRPC", None, "worker.internal:9001"),
+            (
+                "GRPC",
+                Some(Dialect::grpc(Version::V0_3)),
+                "http://worker.internal:9001/"
+            ),
         ]
     );
     assert!(!card.streaming && !card.push && card.extended_card);
@@ -130,15 +134,15 @@ fn a_card_of_1_0_is_understood_in_its_order_of_preference() {
     assert_eq!(
         urls,
         [
-            "grpc.worker.internal:443",
+            "https://grpc.worker.internal/",
             "http://worker.internal:9000/v9",
             "http://worker.internal:9000/base/.well-known/rpc",
             "https://worker.internal/rest",
         ]
     );
     let preferred = card.preferred().unwrap();
-    assert_eq!(preferred.dialect, Some(Dialect::jsonrpc(Version::V1_0)));
-    assert_eq!(preferred.tenant.as_deref(), Some("acme"));
+    assert_eq!(preferred.dialect, Some(Dialect::grpc(Version::V1_0)));
+    assert_eq!(card.interfaces[2].tenant.as_deref(), Some("acme"));
     assert!(card.streaming && card.push && card.extended_card);
 }
 
@@ -428,4 +432,29 @@ fn no_card_lists_the_dialect_of_a_system() {
         rewrite(&card, &plan(&served, None)),
         rewrite(&card, &plan(&ALL, None))
     );
+}
+
+#[test]
+fn an_address_of_grpc_is_one_of_http_2() {
+    let address = |base: &str, url: &str| {
+        let card = json!({"url": url, "preferredTransport": "GRPC", "protocolVersion": "0.3.0"});
+        let base = Url::parse(base).unwrap();
+        let card = WorkerCard::parse(card.to_string().as_bytes(), &base).unwrap();
+        card.interfaces[0].url.clone()
+    };
+    let plain = "http://worker:9000/";
+    let tls = "https://worker/";
+    for (base, url, wanted) in [
+        (plain, "worker:50051", "http://worker:50051/"),
+        (plain, "127.0.0.1:50051", "http://127.0.0.1:50051/"),
+        (plain, "[::1]:50051", "http://[::1]:50051/"),
+        (plain, "worker:443", "https://worker/"),
+        (tls, "worker:50051", "https://worker:50051/"),
+        (tls, "http://worker:50051", "http://worker:50051/"),
+        (plain, "grpc://worker:50051", "http://worker:50051/"),
+        (plain, "grpcs://worker:50051", "https://worker:50051/"),
+        (plain, "dns:///worker:50051", "http://worker:50051/"),
+    ] {
+        assert_eq!(address(base, url), wanted, "{url} at {base}");
+    }
 }

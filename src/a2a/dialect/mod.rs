@@ -25,21 +25,26 @@ use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 mod checks;
 mod codec;
 mod fasta2a;
+pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
 mod kindless;
 mod praisonai;
+pub mod proto;
 pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
 mod v0_2;
 mod v0_3;
+mod v0_3_proto;
 mod v1_0;
 mod walk;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod proto_tests;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +109,8 @@ impl Version {
 /// A protocol binding (specification §9 to §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Binding {
+    /// gRPC: the messages of protobuf over HTTP/2.
+    Grpc,
     /// HTTP+JSON: a path and a verb per operation.
     HttpJson,
     /// JSON-RPC 2.0 over HTTP.
@@ -112,7 +119,7 @@ pub enum Binding {
 
 impl Binding {
     /// Every binding.
-    const ALL: [Binding; 2] = [Binding::JsonRpc, Binding::HttpJson];
+    const ALL: [Binding; 3] = [Binding::JsonRpc, Binding::HttpJson, Binding::Grpc];
 
     /// Reads the name in a card, however it is written.
     #[must_use]
@@ -128,6 +135,7 @@ impl Binding {
         match self {
             Binding::JsonRpc => "JSONRPC",
             Binding::HttpJson => "HTTP+JSON",
+            Binding::Grpc => "GRPC",
         }
     }
 }
@@ -149,11 +157,13 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 8] = [
+const NAMES: [(Dialect, &str); 10] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
+    (Dialect::grpc(Version::V1_0), "v1.0/grpc"),
     (Dialect::jsonrpc(Version::V0_3), "v0.3/jsonrpc"),
     (Dialect::http_json(Version::V0_3), "v0.3/http"),
+    (Dialect::grpc(Version::V0_3), "v0.3/grpc"),
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
     (Dialect::jsonrpc(Version::PraisonAi), "praisonai"),
     (Dialect::jsonrpc(Version::FastA2a), "fasta2a"),
@@ -195,6 +205,15 @@ impl Dialect {
         }
     }
 
+    /// gRPC of this version.
+    #[must_use]
+    pub const fn grpc(version: Version) -> Self {
+        Self {
+            version,
+            binding: Binding::Grpc,
+        }
+    }
+
     /// This version over this binding, if there is such a thing.
     #[must_use]
     pub fn of(version: Version, binding: Binding) -> Option<Self> {
@@ -233,7 +252,8 @@ impl Dialect {
     fn codec(self) -> &'static dyn Codec {
         match (self.version, self.binding) {
             (Version::V0_2, _) => &v0::V0(Version::V0_2),
-            (Version::V0_3, _) => &v0::V0(Version::V0_3),
+            (Version::V0_3, Binding::JsonRpc) => &v0::V0(Version::V0_3),
+            (Version::V0_3, Binding::HttpJson | Binding::Grpc) => &v0_3_proto::V0_3Proto,
             (Version::V1_0, _) => &v1_0::V1_0,
             (Version::PraisonAi, _) => &praisonai::PraisonAi,
             (Version::FastA2a, _) => &fasta2a::FastA2a,
@@ -256,17 +276,22 @@ impl Dialect {
             // 0.2 and 0.3 write the same.
             (Version::V0_2 | Version::V0_3, Binding::JsonRpc) => Some(1),
             (Version::V0_3, Binding::HttpJson) => Some(2),
+            (Version::V1_0, Binding::Grpc) => Some(3),
+            (Version::V0_3, Binding::Grpc) => Some(4),
             _ => None,
         }
     }
 
     /// How many different places [`Dialect::cache_slot`] gives.
-    pub const CACHE_SLOTS: usize = 3;
+    pub const CACHE_SLOTS: usize = 5;
 
     /// Whether the same bytes mean the same in the other dialect: then a call can pass.
     #[must_use]
     pub fn same_wire(self, other: Dialect) -> bool {
+        // Over gRPC a call is never passed on as it is: what it asks for is in binary, and each of the two connections is
+        // HTTP/2 with its own windows and trailers.
         self.binding == other.binding
+            && self.binding != Binding::Grpc
             && (self.version == other.version
                 // 0.2 and 0.3 are one version on the wire.
                 || (self.binding == Binding::JsonRpc

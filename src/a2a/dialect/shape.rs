@@ -200,7 +200,8 @@ pub(super) fn answer(
     }
 }
 
-fn push_config(object: Object) -> Result<PushConfig, Fault> {
+/// Reads a registration, which must have a URL.
+pub(super) fn push_config(object: Object) -> Result<PushConfig, Fault> {
     let config: PushConfig = fields::Model::from_object(flatten_config(object))?;
     if config.url.is_empty() {
         return Err(Fault::new("url", "is required"));

@@ -50,7 +50,7 @@ const UNKNOWN_PART: &str = "unknownPart";
 pub(super) struct V0(pub(super) Version);
 
 /// One for both: over JSON-RPC they differ in a few errors and methods only.
-static TRAITS: Traits = Traits {
+pub(super) const TRAITS: Traits = Traits {
     whole_tasks: false,
     enveloped_frames: true,
     one_task_per_stream: true,

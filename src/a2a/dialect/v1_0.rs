@@ -212,6 +212,11 @@ fn normalize_times(value: &mut Value) {
     let Some(status) = value.get_mut("status").and_then(Value::as_object_mut) else {
         return;
     };
+    normalize_time(status);
+}
+
+/// The same for a status itself.
+pub(super) fn normalize_time(status: &mut Object) {
     let Some(Value::String(text)) = status.get_mut("timestamp") else {
         return;
     };

@@ -8,12 +8,13 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use std::time::SystemTime;
+use url::Url;
 
 use super::respond::Ready;
 use super::{Asked, Shared};
 use crate::a2a::card::{CardPlan, Served, WorkerCard, rewrite};
 use crate::a2a::request::Answer;
-use crate::a2a::{Object, Request, Version};
+use crate::a2a::{Binding, Object, Request, Version};
 use crate::proxy::error::Error;
 use crate::proxy::route::{Observe, Route};
 use crate::source::Mode;
@@ -144,11 +145,17 @@ impl Shared {
             served: route
                 .serve
                 .iter()
-                .map(|dialect| Served {
-                    dialect: *dialect,
-                    url: url.clone(),
-                    // The tenant is between the sidecar and the worker.
-                    tenant: None,
+                .filter_map(|dialect| {
+                    let url = match dialect.binding {
+                        Binding::Grpc => grpc_address(&base)?,
+                        Binding::JsonRpc | Binding::HttpJson => url.clone(),
+                    };
+                    Some(Served {
+                        dialect: *dialect,
+                        url,
+                        // The tenant is between the sidecar and the worker.
+                        tenant: None,
+                    })
                 })
                 .collect(),
             streaming: route.offers(Mode::Stream),
@@ -175,6 +182,20 @@ impl Shared {
         let prefix = route.prefix.trim_end_matches('/');
         format!("{scheme}://{host}{prefix}")
     }
+}
+
+/// gRPC's address is `host:port` (specification §4.4.6). Its paths begin with the service's name, so that there is none
+/// for a route below a path.
+fn grpc_address(base: &str) -> Option<String> {
+    let base = Url::parse(base).ok()?;
+    if base.path() != "/" {
+        return None;
+    }
+    Some(format!(
+        "{}:{}",
+        base.host_str()?,
+        base.port_or_known_default()?
+    ))
 }
 
 fn is_fresh(parts: &Parts, etag: &str, modified: SystemTime) -> bool {

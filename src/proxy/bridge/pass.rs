@@ -134,6 +134,7 @@ impl Shared {
                     status: parts.status,
                     media_type: "application/json",
                     body: bytes,
+                    outcome: None,
                 },
                 headers,
             })

@@ -159,7 +159,7 @@ impl Shared {
             } => {
                 let message = StreamResponse::Message(*message);
                 let frame = asked.renderer().loose_frame(None, &message, None);
-                (Body::full(frame), extensions)
+                (asked.renderer().short_stream(frame), extensions)
             }
             First::Task {
                 key,

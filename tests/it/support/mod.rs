@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod events;
+pub mod grpc;
 pub mod heard;
 pub mod http;
 pub mod protocol;

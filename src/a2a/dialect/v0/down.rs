@@ -38,7 +38,7 @@ pub fn task_config(flat: Value) -> Value {
     json!({ "taskId": task, "pushNotificationConfig": inner })
 }
 
-fn config(config: &mut Object) {
+pub fn config(config: &mut Object) {
     if let Some(Value::Object(authentication)) = config.get_mut("authentication") {
         let scheme = authentication.remove("scheme");
         authentication
@@ -129,7 +129,7 @@ fn parts_of(object: &mut Object) {
     }
 }
 
-fn part(part: &mut Object) {
+pub fn part(part: &mut Object) {
     let is_text = |name: &str| part.get(name).is_some_and(Value::is_string);
     if is_text("text") {
         set_kind(part, "text");
@@ -172,7 +172,7 @@ fn file(part: &mut Object, content: &str, name: &str) {
 
 /// A part whose content this model does not know, from a 1.0 worker: its members travel as data, since 0.x
 /// clients refuse a message that has a part without `kind`.
-fn unknown(part: &mut Object) {
+pub fn unknown(part: &mut Object) {
     let metadata = part.remove("metadata");
     let mut kept = Object::new();
     for name in ["filename", "mediaType"] {
