@@ -40,6 +40,13 @@ pub enum Call {
         /// The body.
         body: Bytes,
     },
+    /// A worker that calls the sidecar back.
+    Callback {
+        /// The token in its address.
+        token: String,
+        /// The body; none where the worker only looks at what is there (its client asks for a card first).
+        body: Option<Bytes>,
+    },
     /// Anything else: it passes.
     Other,
 }
@@ -98,10 +105,17 @@ impl A2aCall {
     /// # Errors
     /// As [`Dialect::decode_request`].
     pub fn decode(&self) -> Result<Request, A2aError> {
-        match &self.params {
+        let mut request = match &self.params {
             Params::Raw(bytes) => self.dialect.decode_request(self.operation, bytes),
             Params::Read(object) => self.dialect.read_request(self.operation, object.clone()),
+        }?;
+        // Who writes a bare task has written it by hand, and looks for the outcome by itself.
+        if self.renderer.is_bare()
+            && let Request::SendMessage(send) = &mut request
+        {
+            send.at_once();
         }
+        Ok(request)
     }
 
     /// The tenant that it names (§4.4.6); empty without one.
@@ -129,6 +143,7 @@ impl Call {
             Call::Card { .. } => "AgentCard",
             Call::ExtendedCard => Operation::GetExtendedAgentCard.name(),
             Call::Webhook { .. } => "Webhook",
+            Call::Callback { .. } => "Callback",
             Call::Other => "Other",
         }
     }
@@ -138,7 +153,11 @@ impl Call {
     pub fn dialect_name(&self) -> &'static str {
         match self {
             Call::A2a(call) => call.dialect.name(),
-            Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => "http",
+            Call::Card { .. }
+            | Call::ExtendedCard
+            | Call::Webhook { .. }
+            | Call::Callback { .. }
+            | Call::Other => "http",
         }
     }
 }

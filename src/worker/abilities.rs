@@ -67,10 +67,14 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
-    /// ListTasks is answered.
-    pub list: bool,
+    /// Calls to an address that comes with the send, when it is done: whether this one does, only time tells.
+    pub callback: bool,
     /// A task that is under way can be watched.
     pub subscribe: bool,
+    /// A stream is the best way for every send.
+    pub streams_first: bool,
+    /// ListTasks is answered.
+    pub list: bool,
 }
 
 /// What the wire has shown: 0 nothing yet, 1 it can, 2 it cannot.
@@ -105,6 +109,7 @@ impl Learned {
         let of_kind = &known.dialect.traits().worker;
         let streams = || card.is_some_and(|card| card.streaming);
         let pushes = || card.is_some_and(|card| card.push);
+        let stream = can(Ability::Stream, of_kind.stream.unwrap_or_else(streams));
         Abilities {
             send: can(Ability::Send, true),
             return_immediately: can(
@@ -112,12 +117,16 @@ impl Learned {
                 of_kind.return_immediately.unwrap_or(true),
             ),
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
-            stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
+            stream,
+            callback: of_kind.callback.unwrap_or(false),
             subscribe: can(
                 Ability::Subscribe,
-                of_kind.stream.unwrap_or_else(streams)
-                    && known.dialect.supports(Operation::SubscribeToTask),
+                of_kind.subscribe.unwrap_or_else(|| {
+                    of_kind.stream.unwrap_or_else(streams)
+                        && known.dialect.supports(Operation::SubscribeToTask)
+                }),
             ),
+            streams_first: stream && of_kind.streams_first,
             push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
             list: can(Ability::List, known.dialect.supports(Operation::ListTasks)),
         }

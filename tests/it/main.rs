@@ -2,6 +2,7 @@
 
 mod access;
 mod bindings;
+mod callback;
 mod cancel;
 mod cards;
 mod faults;
@@ -11,6 +12,7 @@ mod grpc;
 mod limits;
 mod list;
 mod matrix;
+mod python_a2a;
 mod restart;
 mod resume;
 mod scene;
@@ -18,4 +20,5 @@ mod shutdown;
 mod smoke;
 mod support;
 mod systems;
+mod v0_1;
 mod webhooks;

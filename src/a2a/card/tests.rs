@@ -23,6 +23,7 @@ fn plan(versions: &[Version], for_version: Option<Version>) -> CardPlan {
             .collect(),
         streaming: true,
         push: true,
+        callback: false,
         extended: false,
         generations: false,
         for_version,
@@ -175,7 +176,12 @@ fn the_version_of_an_old_card_without_one_is_told_by_its_members() {
     let v0_2 = version(json!({"url": "http://w/"}));
     assert_eq!(v0_2.dialect, Some(Dialect::jsonrpc(Version::V0_2)));
     let v0_1 = version(json!({"url": "http://w/", "authentication": {"schemes": ["bearer"]}}));
-    assert_eq!((v0_1.dialect, v0_1.version.as_str()), (None, "0.1"));
+    assert_eq!(v0_1.dialect, Some(Dialect::jsonrpc(Version::V0_1)));
+    // The library claims a version that it does not speak.
+    let python = version(json!({
+        "url": "http://w/", "protocolVersion": "0.3.0", "capabilities": {"parts_array_format": true},
+    }));
+    assert_eq!(python.dialect, Some(Dialect::PYTHON_A2A));
 }
 
 #[test]
@@ -380,6 +386,31 @@ fn a_signature_stays_only_on_an_unchanged_card() {
     assert_eq!(changed["capabilities"]["pushNotifications"], false);
 }
 
+#[test]
+fn an_address_of_grpc_is_one_of_http_2() {
+    let address = |base: &str, url: &str| {
+        let card = json!({"url": url, "preferredTransport": "GRPC", "protocolVersion": "0.3.0"});
+        let base = Url::parse(base).unwrap();
+        let card = WorkerCard::parse(card.to_string().as_bytes(), &base).unwrap();
+        card.interfaces[0].url.clone()
+    };
+    let plain = "http://worker:9000/";
+    let tls = "https://worker/";
+    for (base, url, wanted) in [
+        (plain, "worker:50051", "http://worker:50051/"),
+        (plain, "127.0.0.1:50051", "http://127.0.0.1:50051/"),
+        (plain, "[::1]:50051", "http://[::1]:50051/"),
+        (plain, "worker:443", "https://worker/"),
+        (tls, "worker:50051", "https://worker:50051/"),
+        (tls, "http://worker:50051", "http://worker:50051/"),
+        (plain, "grpc://worker:50051", "http://worker:50051/"),
+        (plain, "grpcs://worker:50051", "https://worker:50051/"),
+        (plain, "dns:///worker:50051", "http://worker:50051/"),
+    ] {
+        assert_eq!(address(base, url), wanted, "{url} at {base}");
+    }
+}
+
 /// PraisonAI's card, which no client of the protocol's own can read as it is.
 #[test]
 fn what_a_card_lacks_is_filled_in() {
@@ -432,29 +463,4 @@ fn no_card_lists_the_dialect_of_a_system() {
         rewrite(&card, &plan(&served, None)),
         rewrite(&card, &plan(&ALL, None))
     );
-}
-
-#[test]
-fn an_address_of_grpc_is_one_of_http_2() {
-    let address = |base: &str, url: &str| {
-        let card = json!({"url": url, "preferredTransport": "GRPC", "protocolVersion": "0.3.0"});
-        let base = Url::parse(base).unwrap();
-        let card = WorkerCard::parse(card.to_string().as_bytes(), &base).unwrap();
-        card.interfaces[0].url.clone()
-    };
-    let plain = "http://worker:9000/";
-    let tls = "https://worker/";
-    for (base, url, wanted) in [
-        (plain, "worker:50051", "http://worker:50051/"),
-        (plain, "127.0.0.1:50051", "http://127.0.0.1:50051/"),
-        (plain, "[::1]:50051", "http://[::1]:50051/"),
-        (plain, "worker:443", "https://worker/"),
-        (tls, "worker:50051", "https://worker:50051/"),
-        (tls, "http://worker:50051", "http://worker:50051/"),
-        (plain, "grpc://worker:50051", "http://worker:50051/"),
-        (plain, "grpcs://worker:50051", "https://worker:50051/"),
-        (plain, "dns:///worker:50051", "http://worker:50051/"),
-    ] {
-        assert_eq!(address(base, url), wanted, "{url} at {base}");
-    }
 }

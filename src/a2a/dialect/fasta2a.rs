@@ -102,6 +102,7 @@ static TRAITS: Traits = Traits {
     ends_at_interrupt: true,
     stream_from_the_start: false,
     client_ids: false,
+    resubmits: false,
     errors_as_status: false,
     stream_errors_as_frames: true,
     a2a_version: None,
@@ -111,6 +112,9 @@ static TRAITS: Traits = Traits {
         get: Some(true),
         stream: Some(true),
         push: Some(false),
+        callback: None,
+        subscribe: None,
+        streams_first: false,
     },
 };
 
@@ -122,6 +126,9 @@ static TRAITS_V0: Traits = Traits {
         get: Some(true),
         stream: Some(false),
         push: Some(false),
+        callback: None,
+        subscribe: None,
+        streams_first: false,
     },
     ..TRAITS
 };

@@ -29,12 +29,15 @@ pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
 mod kindless;
+pub mod paths;
 mod praisonai;
 pub mod proto;
+mod python_a2a;
 pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
+mod v0_1;
 mod v0_2;
 mod v0_3;
 mod v0_3_proto;
@@ -52,6 +55,10 @@ mod tests;
 /// a worker is spoken to in it: the last loses least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
+    /// That of the library `python_a2a`.
+    PythonA2a,
+    /// 0.1.x
+    V0_1,
     /// PraisonAI's.
     PraisonAi,
     /// fasta2a 0.x's, which is that of pydantic-ai's `to_a2a`.
@@ -71,6 +78,7 @@ impl Version {
     #[must_use]
     pub fn number(self) -> &'static str {
         match self {
+            Version::PythonA2a | Version::V0_1 => "0.1",
             Version::V0_2 => "0.2",
             Version::PraisonAi | Version::FastA2aV0 => "0.3",
             Version::V0_3 => "0.3",
@@ -83,6 +91,7 @@ impl Version {
     pub fn parse(number: &str) -> Option<Version> {
         let mut numbers = number.trim().split('.');
         match (numbers.next()?, numbers.next().unwrap_or("0")) {
+            ("0", "1") => Some(Version::V0_1),
             ("0", "2") => Some(Version::V0_2),
             ("0", "3") => Some(Version::V0_3),
             ("1", "0") => Some(Version::V1_0),
@@ -113,6 +122,8 @@ pub enum Binding {
     Grpc,
     /// HTTP+JSON: a path and a verb per operation.
     HttpJson,
+    /// A path for each operation, and in the body JSON-RPC 2.0 or the bare parameters (python_a2a).
+    Paths,
     /// JSON-RPC 2.0 over HTTP.
     JsonRpc,
 }
@@ -136,6 +147,8 @@ impl Binding {
             Binding::JsonRpc => "JSONRPC",
             Binding::HttpJson => "HTTP+JSON",
             Binding::Grpc => "GRPC",
+            // No card names it: the library's own cards say JSON-RPC, and mean this.
+            Binding::Paths => "PATHS",
         }
     }
 }
@@ -157,7 +170,7 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 10] = [
+const NAMES: [(Dialect, &str); 12] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
     (Dialect::grpc(Version::V1_0), "v1.0/grpc"),
@@ -165,6 +178,8 @@ const NAMES: [(Dialect, &str); 10] = [
     (Dialect::http_json(Version::V0_3), "v0.3/http"),
     (Dialect::grpc(Version::V0_3), "v0.3/grpc"),
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
+    (Dialect::jsonrpc(Version::V0_1), "v0.1/jsonrpc"),
+    (Dialect::PYTHON_A2A, "python-a2a"),
     (Dialect::jsonrpc(Version::PraisonAi), "praisonai"),
     (Dialect::jsonrpc(Version::FastA2a), "fasta2a"),
     (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
@@ -185,6 +200,12 @@ impl Dialect {
             index += 1;
         }
         all
+    };
+
+    /// That of the library `python_a2a`.
+    pub const PYTHON_A2A: Dialect = Dialect {
+        version: Version::PythonA2a,
+        binding: Binding::Paths,
     };
 
     /// JSON-RPC of this version.
@@ -251,9 +272,11 @@ impl Dialect {
     /// The form of its JSON.
     fn codec(self) -> &'static dyn Codec {
         match (self.version, self.binding) {
+            (Version::PythonA2a, _) => &python_a2a::PythonA2a,
+            (Version::V0_1, _) => &v0_1::V0_1,
             (Version::V0_2, _) => &v0::V0(Version::V0_2),
-            (Version::V0_3, Binding::JsonRpc) => &v0::V0(Version::V0_3),
             (Version::V0_3, Binding::HttpJson | Binding::Grpc) => &v0_3_proto::V0_3Proto,
+            (Version::V0_3, _) => &v0::V0(Version::V0_3),
             (Version::V1_0, _) => &v1_0::V1_0,
             (Version::PraisonAi, _) => &praisonai::PraisonAi,
             (Version::FastA2a, _) => &fasta2a::FastA2a,
@@ -311,10 +334,19 @@ impl Dialect {
     #[must_use]
     pub fn protocol_version(self) -> &'static str {
         match self.version {
+            // What the library's own cards say.
+            Version::PythonA2a => v0_3::PROTOCOL_VERSION,
+            Version::V0_1 => v0_1::PROTOCOL_VERSION,
             Version::V0_2 => v0_2::PROTOCOL_VERSION,
             Version::V0_3 | Version::PraisonAi | Version::FastA2aV0 => v0_3::PROTOCOL_VERSION,
             Version::V1_0 | Version::FastA2a => Version::V1_0.number(),
         }
+    }
+
+    /// Whether cards list the dialect. Clients of those that they do not list only know the address that they were given.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        !matches!(self.version, Version::PythonA2a | Version::V0_1)
     }
 
     /// The JSON-RPC method of an operation.
@@ -491,12 +523,45 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
     {
         object = result;
     }
+    // What only 0.1 calls so.
+    let is_v0_1 = object.contains_key("sessionId")
+        || (object.contains_key("id")
+            && (object.contains_key("final") || object.contains_key("artifact")));
+    if is_v0_1 && !object.contains_key("kind") {
+        return v0_1::decode_webhook(object).map_err(|fault| invalid_params(&fault));
+    }
     shape::open(object)
         .and_then(|(shape, object, form)| match form {
             Form::Wrapped => v1_0::read(shape, object, form),
             Form::Kind | Form::Guessed => v0::read(shape, object),
         })
         .map_err(|fault| invalid_params(&fault))
+}
+
+/// Reads what a worker sends back when it is done: a task, bare or as the parameters of a JSON-RPC call.
+///
+/// # Errors
+/// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no task.
+pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
+    })?;
+    let Value::Object(mut object) = value else {
+        return Err(invalid_params(&Fault::new("", "must be an object")));
+    };
+    if object.contains_key("jsonrpc")
+        && let Some(Value::Object(params)) = object.remove("params")
+    {
+        object = params;
+    }
+    let read = Dialect::PYTHON_A2A
+        .codec()
+        .decode_answer(Operation::GetTask, Value::Object(object));
+    match read {
+        Ok(Answer::Task(task)) => Ok(task),
+        Ok(_) => Err(invalid_params(&Fault::new("", "is no task"))),
+        Err(fault) => Err(invalid_params(&fault)),
+    }
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.

@@ -109,6 +109,7 @@ static TRAITS: Traits = Traits {
     ends_at_interrupt: true,
     stream_from_the_start: false,
     client_ids: false,
+    resubmits: false,
     errors_as_status: false,
     stream_errors_as_frames: false,
     a2a_version: None,
@@ -119,6 +120,9 @@ static TRAITS: Traits = Traits {
         // Its card says that it streams. While it does, its server answers nobody, and the task is lost to `tasks/get`.
         stream: Some(false),
         push: Some(false),
+        callback: None,
+        subscribe: None,
+        streams_first: false,
     },
 };
 

@@ -41,12 +41,12 @@ pub(super) fn json_value() -> impl Strategy<Value = Value> {
 }
 
 /// Members that the model does not know.
-fn extra() -> impl Strategy<Value = Object> {
+pub(super) fn extra() -> impl Strategy<Value = Object> {
     btree_map("x-[a-z]{1,6}", json_value(), 0..3).prop_map(|members| members.into_iter().collect())
 }
 
 /// Not empty: an empty one beside kept members comes back as none (last line of the table).
-fn metadata() -> impl Strategy<Value = Option<Object>> {
+pub(super) fn metadata() -> impl Strategy<Value = Option<Object>> {
     of(btree_map("[a-z]{1,6}", json_value(), 1..3)
         .prop_map(|members| members.into_iter().collect()))
 }
@@ -126,7 +126,7 @@ pub(super) fn artifact() -> impl Strategy<Value = Artifact> {
 }
 
 /// With times as 1.0 writes them ("the same moment").
-fn status() -> impl Strategy<Value = TaskStatus> {
+pub(super) fn status() -> impl Strategy<Value = TaskStatus> {
     (
         proptest::sample::select(&TaskState::ALL[..]),
         of(message()),

@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 
-use super::{Binding, Dialect, Version, fasta2a, jsonrpc, praisonai};
+use super::{Binding, Dialect, Version, fasta2a, jsonrpc, praisonai, python_a2a};
 use crate::a2a::{Object, Operation};
 
 /// What a call over JSON-RPC shows of who made it.
@@ -80,6 +80,13 @@ fn names_a_task_only(operation: Operation) -> bool {
 /// Which system a card is of, where it is none of the versions' own.
 #[must_use]
 pub fn of_card(card: &Object) -> Option<Version> {
+    // A card that lists its interfaces, as a sidecar's in front of such a worker does, means them.
+    if card.contains_key("supportedInterfaces") {
+        return None;
+    }
+    if python_a2a::is_card(card) {
+        return Some(Version::PythonA2a);
+    }
     if praisonai::is_card(card) {
         return Some(Version::PraisonAi);
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::store::{
     AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, ListFilter, ListPage, LogEntry,
-    Sealed, Subscriptions, TaskFilter, TaskLog,
+    RegistrationKind, Sealed, Subscriptions, TaskFilter, TaskLog,
 };
 
 /// The answers that can be held back.
@@ -106,6 +106,10 @@ impl TaskLog for Gated {
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {
         self.inner.trim(key, keep_from).await
     }
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        self.inner.remove(key).await
+    }
+
     async fn expire(&self, before: Millis, limit: usize) -> Result<usize, StoreError> {
         self.inner.expire(before, limit).await
     }
@@ -168,6 +172,7 @@ async fn a_push_config_registered_while_a_tasks_entry_is_made_is_demand() {
         // of the one that is being made.
         let mut register = tokio_test::task::spawn(hub.register(PushRegistration {
             key: key.clone(),
+            kind: RegistrationKind::Webhook,
             id: "p".to_owned(),
             dialect: "v1.0/jsonrpc".to_owned(),
             config: Sealed(Vec::new()),

@@ -145,10 +145,11 @@ impl Shared {
             served: route
                 .serve
                 .iter()
+                .filter(|dialect| dialect.is_listed())
                 .filter_map(|dialect| {
                     let url = match dialect.binding {
                         Binding::Grpc => grpc_address(&base)?,
-                        Binding::JsonRpc | Binding::HttpJson => url.clone(),
+                        Binding::JsonRpc | Binding::HttpJson | Binding::Paths => url.clone(),
                     };
                     Some(Served {
                         dialect: *dialect,
@@ -160,6 +161,7 @@ impl Shared {
                 .collect(),
             streaming: route.offers(Mode::Stream),
             push: route.offers(Mode::Push),
+            callback: route.offers(Mode::Callback),
             extended: known.card.as_ref().is_some_and(|card| card.extended_card),
             // What is numbered is the log's events.
             generations: route.observe != Observe::Off,

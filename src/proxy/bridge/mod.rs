@@ -1,10 +1,12 @@
 //! The bridge: answers a call from the log, starts a source, or lets the call pass. The innermost service of the stack
 //! but for the worker itself.
 
+mod callback;
 mod card;
 mod list;
 mod pass;
 mod push;
+mod repeats;
 mod respond;
 mod send;
 mod task;
@@ -41,6 +43,7 @@ use crate::task::TaskKey;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
+pub use repeats::Repeats;
 
 /// A request that has found its route.
 pub struct Routed {
@@ -102,6 +105,8 @@ pub struct Shared {
     pub sources: Sources,
     /// All routes, for what arrives without one of its own (webhooks name a task).
     pub routes: Arc<Routes>,
+    /// Sends that their requesters may send again by themselves.
+    pub repeats: Repeats,
     /// Who may see what.
     pub access: Access,
     /// Where webhooks may go.
@@ -166,6 +171,9 @@ impl Service<Routed> for Bridge {
             }),
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
+            }
+            Call::Callback { token, body } => {
+                Box::pin(async move { shared.called_back(&token, body).await })
             }
             Call::A2a(mut call) => Box::pin(async move {
                 if extension::asks_for_generations(&request.parts.headers) {
@@ -364,20 +372,24 @@ impl Shared {
                 self.routes.named(route).map(|route| route.upstream.clone())
             })
             .await;
-        let status = match received {
-            Ok(()) => StatusCode::OK,
-            Err(ReceiveError::Unknown) => StatusCode::NOT_FOUND,
-            Err(ReceiveError::Malformed(what)) => {
-                tracing::debug!(%what, "a worker's webhook cannot be read");
-                StatusCode::BAD_REQUEST
-            }
-            Err(ReceiveError::TooEarly) => StatusCode::SERVICE_UNAVAILABLE,
-            Err(ReceiveError::Store(error)) => return Err(error.into()),
-        };
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
+        *response.status_mut() = status_of(received)?;
         Ok(response)
     }
+}
+
+/// What a worker is told that has sent something to the sidecar's own address.
+fn status_of(received: Result<(), ReceiveError>) -> Result<StatusCode, Error> {
+    Ok(match received {
+        Ok(()) => StatusCode::OK,
+        Err(ReceiveError::Unknown) => StatusCode::NOT_FOUND,
+        Err(ReceiveError::Malformed(what)) => {
+            tracing::debug!(%what, "what a worker sent cannot be read");
+            StatusCode::BAD_REQUEST
+        }
+        Err(ReceiveError::TooEarly) => StatusCode::SERVICE_UNAVAILABLE,
+        Err(ReceiveError::Store(error)) => return Err(error.into()),
+    })
 }
 
 fn unsupported(message: &str) -> A2aError {
