@@ -15,6 +15,9 @@ PARTS = ("call", "answer", "frame", "webhook", "error", "card")
 # The target's name is the folder's, and what the dialect is called in tests/fixtures/cross.
 DIALECTS = {"python_a2a": "python-a2a", "v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
 
+# The forms of single systems: their folder, and the target that reads them.
+SYSTEMS = {"praisonai": "praisonai", "fasta2a": "fasta2a", "fasta2a_v0": "fasta2a"}
+
 
 def compact(value):
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
@@ -55,6 +58,16 @@ def main(folder):
             sample = read(path)
             if name in sample:
                 write(folder, f"dialect_{version}", compact(sample[name]))
+    for system, name in SYSTEMS.items():
+        for path in sorted((FIXTURES / system).glob("*.json")):
+            for sample in read(path)["samples"]:
+                for part in ("call", "answer", "frame", "error"):
+                    if part in sample:
+                        write(folder, f"dialect_{name}", compact(sample[part]))
+                if "call" in sample:
+                    where = b"/a2a" if system == "praisonai" else b"/"
+                    head = b"POST " + where + b"\ncontent-type: application/json\n\n"
+                    write(folder, "classify", head + compact(sample["call"]))
     for path in sorted((HERE.parent.parent / "config").glob("*.toml")):
         write(folder, "config", path.read_bytes())
 
