@@ -347,7 +347,7 @@ fn v0_addresses(out: &mut Object, plan: &CardPlan) {
         Value::from(dialect.protocol_version()),
     );
     out.insert("preferredTransport".to_owned(), Value::from(transport));
-    if card_version != Version::V0_2 {
+    if card_version > Version::V0_2 {
         let all = of_v0()
             .filter(|served| served.dialect.version == main.dialect.version)
             .map(|served| json!({ "url": served.url, "transport": served.dialect.binding.card_name() }));

@@ -156,6 +156,15 @@ pub enum Answer {
     Card(Value),
 }
 
+impl SendMessageRequest {
+    /// Has it answered as soon as the task exists.
+    pub fn at_once(&mut self) {
+        self.configuration
+            .get_or_insert_default()
+            .return_immediately = Some(true);
+    }
+}
+
 fields::deserialize_models!(SendMessageRequest, SendConfiguration, GetTaskRequest);
 
 impl Model for SendMessageRequest {

@@ -10,7 +10,7 @@ use crate::hub::Hub;
 use crate::net::client::{WorkerClient, WorkerOptions, worker_client};
 use crate::net::guard::AddressPolicy;
 use crate::proxy::access::Access;
-use crate::proxy::bridge::Shared;
+use crate::proxy::bridge::{Repeats, Shared};
 use crate::proxy::route::{Route, Routes};
 use crate::source::{Sources, Upstream};
 use crate::store::Store;
@@ -49,6 +49,7 @@ pub fn build(
     let shared = Arc::new(Shared {
         sources,
         routes,
+        repeats: Repeats::default(),
         access: Access::default(),
         addresses,
         max_body_bytes: checked.server.max_body_bytes,

@@ -172,6 +172,19 @@ impl Hub {
         self.inner.store.task(key).await
     }
 
+    /// Removes a task that is over, so that its key is free for another life.
+    ///
+    /// # Errors
+    /// As [`crate::store::TaskLog::remove`].
+    pub async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        let removed = self.inner.store.remove(key).await;
+        if removed.is_ok() {
+            // Who still reads the old life has all that there will ever be of it.
+            self.inner.live.remove(key);
+        }
+        removed
+    }
+
     /// The events after `after`, oldest first, at most `limit`: out of memory, if the recent ones there begin in time,
     /// else from the store. Events that were trimmed are simply not there: compare the first one's number.
     ///

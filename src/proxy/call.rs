@@ -85,10 +85,17 @@ impl A2aCall {
     /// # Errors
     /// As [`Dialect::decode_request`].
     pub fn decode(&self) -> Result<Request, A2aError> {
-        match &self.params {
+        let mut request = match &self.params {
             Params::Raw(bytes) => self.dialect.decode_request(self.operation, bytes),
             Params::Read(object) => self.dialect.read_request(self.operation, object.clone()),
+        }?;
+        // Who writes a bare task has written it by hand, and looks for the outcome by itself.
+        if self.renderer.is_bare()
+            && let Request::SendMessage(send) = &mut request
+        {
+            send.at_once();
         }
+        Ok(request)
     }
 
     /// The tenant that it names (§4.4.6); empty without one.

@@ -15,6 +15,7 @@ use http_body::Body as _;
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tower::{Layer, Service};
 
@@ -22,7 +23,7 @@ use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
 use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::recognise::{self, Seen};
-use crate::a2a::dialect::{grpc, jsonrpc};
+use crate::a2a::dialect::{grpc, jsonrpc, paths};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
@@ -39,6 +40,9 @@ const CARD_PATH: &str = "/.well-known/agent-card.json";
 
 /// Where clients of 0.2 look for it.
 const OLD_CARD_PATH: &str = "/.well-known/agent.json";
+
+/// Where clients of `python_a2a` look for it, by itself or below `/a2a`.
+const PYTHON_A2A_CARD_PATH: &str = "/agent.json";
 
 /// Where clients of 0.2 look for the extended card.
 const EXTENDED_CARD_PATH: &str = "/agent/authenticatedExtendedCard";
@@ -156,6 +160,10 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
                 call: Call::Card { version },
                 body,
             });
+        } else if path.ends_with(PYTHON_A2A_CARD_PATH) {
+            Call::Card {
+                version: Some(Version::PythonA2a),
+            }
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
@@ -259,6 +267,16 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         });
     }
     let bytes = read(body, limit).await?;
+    if let Some(lead) = paths::lead(path) {
+        return match of_path(path, lead, &bytes) {
+            Ok(call) => Ok(Classified {
+                parts,
+                call: Call::A2a(call),
+                body: Body::empty(),
+            }),
+            Err(response) => Err(response),
+        };
+    }
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
     let head = http_json::decode_head(&parts.method, path, parts.uri.query(), version);
@@ -301,6 +319,31 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
 
 fn not_served(version: &str) -> String {
     format!("A2A version {version} is not served here; the agent card lists those that are.")
+}
+
+/// A call to the path of an operation.
+fn of_path(path: &str, lead: usize, bytes: &Bytes) -> Result<A2aCall, Box<Response<Body>>> {
+    let dialect = Dialect::PYTHON_A2A;
+    match paths::decode_call(path, bytes) {
+        Ok(call) => {
+            let task = call.params.get("id").and_then(Value::as_str);
+            Ok(A2aCall {
+                dialect,
+                operation: call.operation,
+                renderer: Renderer::path(dialect, call.form, task.map(ToOwned::to_owned)),
+                body: bytes.clone(),
+                params: Params::Read(call.params),
+                place: Some(Place { lead, sure: false }),
+            })
+        }
+        Err(wrong) => {
+            let (form, error) = *wrong;
+            let renderer = Renderer::path(dialect, form, None);
+            Err(Box::new(
+                Error::A2a(error).to_rpc(&renderer, Operation::SendMessage),
+            ))
+        }
+    }
 }
 
 /// Which error to answer with, and in which words.

@@ -143,6 +143,7 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
             Mode::Blocking => add(Mode::Blocking, can.send && waits),
         }
     }
+    add(Mode::Stream, can.streams_first);
     if waits {
         // The worker's own blocking answer needs no conversion.
         add(Mode::Blocking, can.send);

@@ -32,6 +32,8 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             get: on(2),
                                             stream: on(3),
                                             push: on(4),
+                                            subscribe: on(3),
+                                            streams_first: false,
                                             list: on(6),
                                         },
                                         reachable: on(5),
@@ -57,6 +59,8 @@ fn able(modes: &[Mode]) -> Abilities {
         get: modes.contains(&Mode::Poll),
         stream: modes.contains(&Mode::Stream),
         push: modes.contains(&Mode::Push),
+        subscribe: modes.contains(&Mode::Stream),
+        streams_first: false,
         list: true,
     }
 }
@@ -292,6 +296,20 @@ fn a_0_2_worker_is_not_trusted_to_answer_at_once() {
         ..sending(Want::AtOnce, &[Mode::Poll, Mode::Stream])
     };
     assert_eq!(first_way(&situation), Mode::Stream);
+}
+
+#[test]
+fn a_worker_whose_streams_do_the_job_is_sent_everything_by_one() {
+    for want in [Want::Wait, Want::AtOnce, Want::Stream] {
+        let mut situation = sending(want, &[Mode::Blocking, Mode::Poll, Mode::Stream]);
+        situation.can.streams_first = true;
+        let Plan::Send(ways) = decide(&situation) else {
+            panic!("{want:?} is not sent");
+        };
+        assert_eq!(ways[0], Mode::Stream, "{want:?}");
+        // Where that is refused, as usual.
+        assert!(ways.contains(&Mode::Poll), "{want:?}");
+    }
 }
 
 #[test]

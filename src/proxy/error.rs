@@ -221,7 +221,7 @@ impl Error {
     /// The bytes of the answer to a call of the protocol whose head has gone out already.
     #[must_use]
     pub fn to_rpc_body(&self, renderer: &Renderer) -> Bytes {
-        renderer.error(&self.told().error, None).body
+        renderer.late_error(&self.told().error)
     }
 
     /// The answer to anything else.

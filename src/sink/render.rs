@@ -8,6 +8,7 @@ use http_body::Frame as BodyFrame;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::a2a::dialect::paths::{self, Form};
 use crate::a2a::dialect::{Frame, grpc, http_json, jsonrpc, status};
 use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
@@ -73,6 +74,14 @@ pub struct Renderer {
     id: Option<Box<RawValue>>,
     plain_json: bool,
     generations: bool,
+    path: Option<Box<OfPath>>,
+}
+
+/// What a call to a path of an operation has of its own.
+#[derive(Clone, Debug)]
+struct OfPath {
+    form: Form,
+    task: Option<String>,
 }
 
 impl Renderer {
@@ -84,6 +93,7 @@ impl Renderer {
             id,
             plain_json: true,
             generations: false,
+            path: None,
         }
     }
 
@@ -101,6 +111,7 @@ impl Renderer {
             dialect,
             id: None,
             plain_json,
+            path: None,
             generations: false,
         }
     }
@@ -121,6 +132,29 @@ impl Renderer {
         if self.generations {
             generation(epoch, seq).stamp_task(task);
         }
+    }
+
+    /// For a call to the path of an operation. `task`: the id of the task that it is about, as far as it names one.
+    #[must_use]
+    pub fn path(dialect: Dialect, form: Form, task: Option<String>) -> Self {
+        Self {
+            dialect,
+            id: match &form {
+                Form::Envelope(id) => id.clone(),
+                Form::Bare => None,
+            },
+            plain_json: true,
+            generations: false,
+            path: Some(Box::new(OfPath { form, task })),
+        }
+    }
+
+    /// Whether the call had nothing around its parameters, so that the answer has nothing around its result.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.path
+            .as_ref()
+            .is_some_and(|path| matches!(path.form, Form::Bare))
     }
 
     /// The dialect.
@@ -145,13 +179,13 @@ impl Renderer {
     /// says nothing. Over HTTP+JSON it is the answer.
     #[must_use]
     pub fn status_is_free(&self) -> bool {
-        self.dialect.binding == Binding::JsonRpc
+        matches!(self.dialect.binding, Binding::JsonRpc | Binding::Paths)
     }
 
     fn media_type(&self) -> &'static str {
         match self.dialect.binding {
             Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
-            Binding::HttpJson | Binding::JsonRpc => JSON,
+            Binding::HttpJson | Binding::JsonRpc | Binding::Paths => JSON,
             Binding::Grpc => rpc::MEDIA_TYPE,
         }
     }
@@ -161,7 +195,10 @@ impl Renderer {
     pub fn answer(&self, operation: Operation, answer: &Answer) -> Rendered {
         let result = self.dialect.encode_answer(operation, answer);
         let body = match self.dialect.binding {
-            Binding::JsonRpc => jsonrpc::encode_result(self.id.as_deref(), &result),
+            Binding::Paths if self.is_bare() => bytes(&result),
+            Binding::JsonRpc | Binding::Paths => {
+                jsonrpc::encode_result(self.id.as_deref(), &result)
+            }
             // An empty message is an empty object (§11.3).
             Binding::HttpJson if result.is_null() => Bytes::from_static(b"{}"),
             Binding::HttpJson => bytes(&result),
@@ -179,10 +216,10 @@ impl Renderer {
     #[must_use]
     pub fn error(&self, error: &A2aError, status: Option<StatusCode>) -> Rendered {
         let (of_kind, body) = match self.dialect.binding {
-            Binding::JsonRpc if self.dialect.traits().errors_as_status => {
+            Binding::JsonRpc | Binding::Paths if self.dialect.traits().errors_as_status => {
                 (status::of(error.kind).0, self.rpc_error(error))
             }
-            Binding::JsonRpc => (StatusCode::OK, self.rpc_error(error)),
+            Binding::JsonRpc | Binding::Paths => (StatusCode::OK, self.rpc_error(error)),
             Binding::HttpJson => {
                 let (status, body) = http_json::encode_error(self.dialect, error);
                 (status, bytes(&body))
@@ -202,6 +239,15 @@ impl Renderer {
             media_type: self.media_type(),
             body,
             outcome: None,
+        }
+    }
+
+    /// The body of an answer that turns out to be an error after its head has gone out.
+    #[must_use]
+    pub fn late_error(&self, error: &A2aError) -> Bytes {
+        match &self.path {
+            Some(path) => paths::encode_late_error(&path.form, path.task.as_deref(), error),
+            None => self.error(error, None).body,
         }
     }
 
@@ -247,19 +293,22 @@ impl Renderer {
     fn encoded(&self, value: Value) -> Bytes {
         match self.dialect.binding {
             Binding::Grpc => self.message(Operation::SendStreamingMessage, value),
-            Binding::JsonRpc | Binding::HttpJson => bytes(&value),
+            Binding::JsonRpc | Binding::HttpJson | Binding::Paths => bytes(&value),
         }
     }
 
     fn rpc_error(&self, error: &A2aError) -> Bytes {
-        jsonrpc::encode_error(self.dialect, self.id.as_deref(), error)
+        match &self.path {
+            Some(path) => paths::encode_error(&path.form, error),
+            None => jsonrpc::encode_error(self.dialect, self.id.as_deref(), error),
+        }
     }
 
     /// What a stream is.
     #[must_use]
     pub fn stream_media_type(&self) -> &'static str {
         match self.dialect.binding {
-            Binding::JsonRpc | Binding::HttpJson => EVENT_STREAM,
+            Binding::JsonRpc | Binding::HttpJson | Binding::Paths => EVENT_STREAM,
             Binding::Grpc => rpc::MEDIA_TYPE,
         }
     }
@@ -367,6 +416,7 @@ impl Renderer {
     fn error_frame(&self, error: &A2aError) -> Bytes {
         let (event, body) = match self.dialect.binding {
             Binding::JsonRpc => (None, self.rpc_error(error)),
+            Binding::Paths => (Some("error"), paths::encode_error(&Form::Bare, error)),
             Binding::HttpJson => (
                 Some("error"),
                 bytes(&http_json::encode_error(self.dialect, error).1),

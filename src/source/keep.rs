@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::open::{OpenError, OwnWebhook, PushOrder, Turn, Want, announced};
+use super::open::{OpenError, OwnWebhook, PushOrder, Turn, Want, announced, status_now};
 use super::{Early, Mode, Sources, seal_context, webhook};
-use crate::a2a::{Role, StreamResponse, Task, TaskState, TaskStatus};
+use crate::a2a::{Artifact, Message, Role, StreamResponse, Task, TaskState, TaskStatus};
 use crate::hub;
 use crate::store::{PushRegistration, StoreError, TaskRecord, WorkerLink};
+use crate::task::ids::{Alias, IdMap};
 use crate::task::{Seq, TaskKey};
 use crate::worker::CallError;
 
@@ -25,12 +26,15 @@ impl Sources {
             CallError::BadAnswer("the worker's first word names no task".to_owned())
         })?;
         let watched = turn.want == Want::Stream || !turn.push.is_empty();
-        let task = match first {
+        let mut task = match first {
             StreamResponse::Task(task) if !(watched && is_under_way(task)) => task.clone(),
             StreamResponse::Task(task) => beginning_of(task),
             _ => self.made_up(turn, first, id),
         };
-        let record = self.record(turn, way, task, Some(id.to_owned()), webhook)?;
+        let context = Some(task.context_id.clone()).filter(|id| !id.is_empty());
+        with_own_ids(turn, &mut task);
+        let mut record = self.record(turn, way, task, Some(id.to_owned()), webhook)?;
+        record.link.context_id = context;
         let push = self.registrations(turn, &record.key)?;
         match self.hub().create(record.clone(), push).await {
             Ok(()) => Ok(Some(TaskRecord {
@@ -40,6 +44,47 @@ impl Sources {
             Err(StoreError::Conflict) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Keeps a task that a message without one has brought to its end.
+    pub(super) async fn keep_outcome(
+        &self,
+        turn: &Turn,
+        way: Mode,
+        mut message: Message,
+    ) -> Result<TaskKey, OpenError> {
+        let id = turn.request.own_id.clone().unwrap_or_default();
+        let mut asked = turn.request.message.clone();
+        let context_id = asked
+            .context_id
+            .clone()
+            .or_else(|| message.context_id.clone())
+            .unwrap_or_default();
+        for said in [&mut asked, &mut message] {
+            said.task_id = Some(id.clone());
+            said.context_id = Some(context_id.clone()).filter(|id| !id.is_empty());
+        }
+        let artifact = Artifact {
+            artifact_id: message.message_id.clone(),
+            parts: message.parts.clone(),
+            ..Artifact::default()
+        };
+        let task = Task {
+            id,
+            context_id,
+            status: TaskStatus {
+                message: Some(message),
+                ..status_now(TaskState::Completed)
+            },
+            artifacts: vec![artifact],
+            history: vec![asked],
+            ..Task::default()
+        };
+        let record = self.record(turn, way, task, None, None)?;
+        let push = self.registrations(turn, &record.key)?;
+        let key = record.key.clone();
+        self.hub().create(record, push).await?;
+        Ok(key)
     }
 
     /// The task before an update that came without one (0.x streams may begin so).
@@ -158,6 +203,19 @@ impl Sources {
             token_hash,
         })
     }
+}
+
+/// The task by the name that its requester has chosen, if it has chosen one, and its context by the requester's.
+fn with_own_ids(turn: &Turn, task: &mut Task) {
+    let Some(own) = &turn.request.own_id else {
+        return;
+    };
+    let context = turn.request.message.context_id.as_deref();
+    let map = IdMap::new(
+        Alias::new(task.id.as_str(), own.as_str()),
+        context.and_then(|context| Alias::new(task.context_id.as_str(), context)),
+    );
+    map.map_task(task);
 }
 
 /// Whether a watcher who sees the task only now would miss something that a watcher from the beginning had seen.

@@ -223,6 +223,15 @@ impl Sources {
             if let Some(webhook) = webhook {
                 self.inner.early.remove(&webhook.token_hash);
             }
+            if turn.existing.is_none() && turn.request.own_id.is_some() {
+                // Whoever has named the task wants to see it.
+                let key = self.keep_outcome(&turn, way, message).await?;
+                return Ok(First::Task {
+                    key,
+                    before: Seq(0),
+                    extensions,
+                });
+            }
             return Ok(First::Message {
                 message: Box::new(message),
                 extensions,
@@ -240,7 +249,8 @@ impl Sources {
             Some(record) => (record, Seq(0), true),
             None => {
                 // The worker names a task that is kept here already: it has gone on with it by itself.
-                let id = first.task_id().unwrap_or_default();
+                let own = turn.request.own_id.as_deref();
+                let id = own.or_else(|| first.task_id()).unwrap_or_default();
                 let record = self
                     .hub()
                     .record(&turn.key(id))
@@ -299,7 +309,11 @@ impl Sources {
             let before = record.last_seq;
             (record, before)
         } else {
-            let id = Uuid::new_v4().to_string();
+            let id = turn
+                .request
+                .own_id
+                .clone()
+                .unwrap_or_else(|| Uuid::new_v4().to_string());
             let mut message = turn.request.message.clone();
             let context_id = message
                 .context_id
@@ -374,6 +388,8 @@ impl Turn {
 /// The worker's first word on a message sent by this way.
 fn pending(turn: &Turn, way: Mode, webhook: Option<&OwnWebhook>) -> Pending {
     let mut send = turn.request.clone();
+    // Two requesters may choose the same id: the worker is given one that nobody else has.
+    send.own_id = None;
     if let Some(record) = &turn.existing {
         super::id_map(record).inverse().map_send(&mut send);
     }

@@ -96,6 +96,15 @@ impl Watch {
 
     pub(super) async fn subscribe(&mut self, record: &TaskRecord) -> Left {
         let policy = &self.upstream.policy.stream;
+        let known = self.upstream.worker.known_now();
+        if known.is_some_and(|known| !self.upstream.worker.abilities(&known).subscribe) {
+            // The stream that has broken was the only one that there is.
+            return Left::For(if self.can_read(record) {
+                Way::Poll
+            } else {
+                Way::Choose
+            });
+        }
         let Some(id) = record.link.task_id.clone() else {
             return Left::For(Way::Choose);
         };

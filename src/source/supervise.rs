@@ -208,7 +208,7 @@ impl Watch {
         let can = self.upstream.worker.abilities(&known);
         let named = record.link.task_id.is_some();
         let usable = |mode: &Mode| match mode {
-            Mode::Stream => can.stream && named,
+            Mode::Stream => can.subscribe && named,
             Mode::Push => record.link.push_token_hash.is_some(),
             Mode::Poll => can.get && named,
             Mode::Blocking => false,

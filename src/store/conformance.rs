@@ -51,6 +51,7 @@ macro_rules! store_conformance {
             trim_removes_old_events_and_nothing_else,
             expire_removes_what_ended_long_ago_and_all_that_hangs_on_it,
             expire_leaves_pending_deliveries_and_respects_its_limit,
+            remove_takes_a_task_that_is_over_and_nothing_else,
             what_is_not_there_is_none,
             a_task_is_found_by_its_workers_id,
             a_task_is_found_by_its_push_token,

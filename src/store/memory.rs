@@ -510,6 +510,16 @@ impl TaskLog for MemoryStore {
         Ok(())
     }
 
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        let entry = inner.tasks.get(key).ok_or(StoreError::NotFound)?;
+        if entry.ended_at.is_none() || !entry.pending.values().all(BTreeSet::is_empty) {
+            return Err(StoreError::Conflict);
+        }
+        inner.remove(key);
+        Ok(())
+    }
+
     async fn expire(&self, ended_before: Millis, limit: usize) -> Result<usize, StoreError> {
         let mut inner = self.lock();
         let gone: Vec<TaskKey> = inner

@@ -297,6 +297,10 @@ pub trait TaskLog: Send + Sync {
     /// event's number. `NotFound` if there is no record.
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError>;
 
+    /// Removes a task that is over, with all that hangs on it. `Conflict` if it is not over or has a pending delivery: a
+    /// webhook that was not acknowledged is not lost; `NotFound` if there is none.
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError>;
+
     /// Removes tasks that ended before `ended_before` and have no pending delivery, with all that hangs on them;
     /// at most `limit`. Returns how many went.
     async fn expire(&self, ended_before: Millis, limit: usize) -> Result<usize, StoreError>;

@@ -62,6 +62,10 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
+    /// Streams of tasks that exist already.
+    pub subscribe: bool,
+    /// A stream is the best way for every send.
+    pub streams_first: bool,
     /// ListTasks is answered.
     pub list: bool,
 }
@@ -98,6 +102,7 @@ impl Learned {
         let of_kind = &known.dialect.traits().worker;
         let streams = || card.is_some_and(|card| card.streaming);
         let pushes = || card.is_some_and(|card| card.push);
+        let stream = can(Ability::Stream, of_kind.stream.unwrap_or_else(streams));
         Abilities {
             send: can(Ability::Send, true),
             return_immediately: can(
@@ -105,8 +110,10 @@ impl Learned {
                 of_kind.return_immediately.unwrap_or(true),
             ),
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
-            stream: can(Ability::Stream, of_kind.stream.unwrap_or_else(streams)),
+            stream,
             push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
+            subscribe: stream && of_kind.subscribe.unwrap_or(true),
+            streams_first: stream && of_kind.streams_first,
             list: can(
                 Ability::List,
                 known.dialect.supports(crate::a2a::Operation::ListTasks),

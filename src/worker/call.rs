@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
-use crate::a2a::dialect::{http_json, jsonrpc};
+use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
 use crate::a2a::{Binding, Dialect, Operation, Request};
 use crate::wire::Body;
@@ -24,6 +24,9 @@ const EXTENSIONS: [HeaderName; 2] = [
     HeaderName::from_static("a2a-extensions"),
     HeaderName::from_static("x-a2a-extensions"),
 ];
+
+/// The header of RFC 7240.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The most bytes of an HTTP error's body that are kept to be passed on.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -63,7 +66,7 @@ impl Worker {
         let known = self.known().await?;
         let exchange = async {
             let accept = match known.dialect.binding {
-                Binding::JsonRpc => "application/json",
+                Binding::JsonRpc | Binding::Paths => "application/json",
                 // The names of 1.0.1 and of 1.0.0.
                 Binding::HttpJson => "application/a2a+json, application/json",
                 Binding::Grpc => return self.call_grpc(&known, request, context).await,
@@ -111,6 +114,8 @@ impl Worker {
             } else {
                 // An answer to the send is one task or message, whichever way it was asked for.
                 let operation = match request.operation() {
+                    // Its answers are no different, and its refusals are known by it.
+                    operation if known.dialect.binding == Binding::Paths => operation,
                     Operation::SendStreamingMessage => Operation::SendMessage,
                     _ => Operation::GetTask,
                 };
@@ -141,6 +146,16 @@ impl Worker {
                 *call.uri_mut() = known.endpoint.clone();
                 call
             }
+            Binding::Paths => {
+                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+                let (path, body) = paths::encode_call(id, request);
+                let mut call = http::Request::new(Body::full(body));
+                *call.method_mut() = Method::POST;
+                *call.uri_mut() = super::below(&known.endpoint, &path).ok_or_else(|| {
+                    CallError::BadAnswer("the worker's address is not usable".to_owned())
+                })?;
+                call
+            }
             // Calls over gRPC are made elsewhere.
             Binding::HttpJson | Binding::Grpc => {
                 let operation = request.operation();
@@ -164,6 +179,10 @@ impl Worker {
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if accept == "text/event-stream" {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        if known.dialect.traits().client_ids && wants_no_wait(request) {
+            // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
+            headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
         self.client
             .request(call)
@@ -236,6 +255,12 @@ impl Worker {
             headers: Box::new(end_to_end(&parts.headers)),
             body: bytes,
         };
+        if known.dialect.binding == Binding::Paths && !parts.status.is_success() {
+            return Err(match paths::decode_error(operation, &bytes) {
+                Some(error) if parts.status != StatusCode::UNAUTHORIZED => CallError::Rpc(error),
+                _ => http_error(bytes),
+            });
+        }
         if known.dialect.binding == Binding::HttpJson {
             return http_answer(known.dialect, operation, parts.status, &bytes)
                 .unwrap_or_else(|| Err(http_error(bytes)));
@@ -280,6 +305,16 @@ fn http_answer(
             "The agent's answer is not JSON".to_owned(),
         )),
     })
+}
+
+fn wants_no_wait(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::SendMessage(send) if send
+            .configuration
+            .as_ref()
+            .is_some_and(|configuration| configuration.return_immediately == Some(true))
+    )
 }
 
 pub(super) fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {

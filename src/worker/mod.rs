@@ -250,11 +250,11 @@ impl Worker {
         let mut last = CallError::NoCard("it was not asked".to_owned());
         for path in ["/.well-known/agent-card.json", "/.well-known/agent.json"] {
             match self.get_card(path, &self.target.headers).await {
-                Ok(bytes) => {
-                    let card = WorkerCard::parse(&bytes, &self.target.base)
-                        .map_err(|error| CallError::NoCard(format!("{path}: {error}")))?;
-                    return self.choose(card);
-                }
+                Ok(bytes) => match WorkerCard::parse(&bytes, &self.target.base) {
+                    Ok(card) => return self.choose(card),
+                    // Some answer every path with a page of their own.
+                    Err(error) => last = CallError::NoCard(format!("{path}: {error}")),
+                },
                 // A worker that is down is down for both paths.
                 Err(error) if error.is_unreachable() => return Err(error),
                 Err(error) => last = error,
@@ -343,6 +343,8 @@ impl Worker {
             ));
         };
         let endpoint = address
+            // Its clients only know the address that they were given, so that what such a card says was never tried.
+            .filter(|_| dialect.binding != Binding::Paths)
             .map_or_else(
                 || as_uri(&self.target.base),
                 |address| {

@@ -175,7 +175,12 @@ fn the_version_of_an_old_card_without_one_is_told_by_its_members() {
     let v0_2 = version(json!({"url": "http://w/"}));
     assert_eq!(v0_2.dialect, Some(Dialect::jsonrpc(Version::V0_2)));
     let v0_1 = version(json!({"url": "http://w/", "authentication": {"schemes": ["bearer"]}}));
-    assert_eq!((v0_1.dialect, v0_1.version.as_str()), (None, "0.1"));
+    assert_eq!(v0_1.dialect, Some(Dialect::jsonrpc(Version::V0_1)));
+    // The library claims a version that it does not speak.
+    let python = version(json!({
+        "url": "http://w/", "protocolVersion": "0.3.0", "capabilities": {"parts_array_format": true},
+    }));
+    assert_eq!(python.dialect, Some(Dialect::PYTHON_A2A));
 }
 
 #[test]

@@ -48,12 +48,15 @@ pub struct Traits {
     pub a2a_version: Option<&'static str>,
     /// Calls and tasks belong to a tenant (§4.4.6).
     pub tenants: bool,
+    /// Callers that wait send a message again by themselves when its answer is slow, under the same message id and mostly
+    /// under another task id: the repeats join the first.
+    pub resubmits: bool,
     /// What workers of this kind can do, whatever their card says.
     pub worker: Presets,
 }
 
 /// What is known of workers of a kind beforehand; what is not is the card's to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presets {
     /// Whether a send can be answered at once.
     pub return_immediately: Option<bool>,
@@ -63,6 +66,28 @@ pub struct Presets {
     pub stream: Option<bool>,
     /// Whether webhooks are posted.
     pub push: Option<bool>,
+    /// Whether a task that exists can be watched by a stream: believed unless said otherwise.
+    pub subscribe: Option<bool>,
+    /// Whether a stream is the best way for every send: some workers do the job in the stream alone.
+    pub streams_first: bool,
+}
+
+impl Presets {
+    /// Nothing is known.
+    pub const UNKNOWN: Presets = Presets {
+        return_immediately: None,
+        get: None,
+        stream: None,
+        push: None,
+        subscribe: None,
+        streams_first: false,
+    };
+}
+
+impl Default for Presets {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
 }
 
 /// A form of JSON. All of it is pure.

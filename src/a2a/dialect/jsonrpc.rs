@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Dialect, Version, v0, v0_3, v1_0};
+use super::{Dialect, Version, v0, v0_1, v0_3, v1_0};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Operation};
 
@@ -99,7 +99,8 @@ pub fn decode_call(body: &[u8]) -> Result<Call<'_>, A2aError> {
 }
 
 /// Which operation a method name means, and in which version's way. 0.2 and 0.3 share their names: a name with
-/// a slash is reported as 0.3, and only the path of the card or the route can say that it is 0.2.
+/// a slash is reported as 0.3, and only the path of the card or the route can say that it is 0.2. Some of 0.1's are
+/// those of 0.2 too: which of them was meant, the task in question tells, which 0.1 has made by a name of its own.
 #[must_use]
 pub fn classify(method: &str) -> Option<(Version, Operation)> {
     let operation = |name: fn(Operation) -> &'static str| {
@@ -113,6 +114,7 @@ pub fn classify(method: &str) -> Option<(Version, Operation)> {
     operation(v0::method)
         .filter(|operation| v0_3::supports(*operation))
         .map(|operation| (Version::V0_3, operation))
+        .or_else(|| v0_1::operation(method).map(|operation| (Version::V0_1, operation)))
 }
 
 /// The body of a call. `id`: a number, a string or the [`RawValue`] of the requester.

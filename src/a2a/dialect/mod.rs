@@ -27,11 +27,14 @@ mod codec;
 pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
+pub mod paths;
 pub mod proto;
+mod python_a2a;
 pub mod recognise;
 mod shape;
 pub mod status;
 pub mod v0;
+mod v0_1;
 mod v0_2;
 mod v0_3;
 mod v0_3_proto;
@@ -48,6 +51,10 @@ mod tests;
 /// a worker is spoken to in it: the last loses least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
+    /// That of the library `python_a2a`.
+    PythonA2a,
+    /// 0.1.x
+    V0_1,
     /// 0.2.x
     V0_2,
     /// 0.3.x
@@ -61,6 +68,7 @@ impl Version {
     #[must_use]
     pub fn number(self) -> &'static str {
         match self {
+            Version::PythonA2a | Version::V0_1 => "0.1",
             Version::V0_2 => "0.2",
             Version::V0_3 => "0.3",
             Version::V1_0 => "1.0",
@@ -72,6 +80,7 @@ impl Version {
     pub fn parse(number: &str) -> Option<Version> {
         let mut numbers = number.trim().split('.');
         match (numbers.next()?, numbers.next().unwrap_or("0")) {
+            ("0", "1") => Some(Version::V0_1),
             ("0", "2") => Some(Version::V0_2),
             ("0", "3") => Some(Version::V0_3),
             ("1", "0") => Some(Version::V1_0),
@@ -93,6 +102,8 @@ pub enum Binding {
     Grpc,
     /// HTTP+JSON: a path and a verb per operation.
     HttpJson,
+    /// A path for each operation, and in the body JSON-RPC 2.0 or the bare parameters (python_a2a).
+    Paths,
     /// JSON-RPC 2.0 over HTTP.
     JsonRpc,
 }
@@ -116,6 +127,8 @@ impl Binding {
             Binding::JsonRpc => "JSONRPC",
             Binding::HttpJson => "HTTP+JSON",
             Binding::Grpc => "GRPC",
+            // No card names it: the library's own cards say JSON-RPC, and mean this.
+            Binding::Paths => "PATHS",
         }
     }
 }
@@ -137,7 +150,7 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 7] = [
+const NAMES: [(Dialect, &str); 9] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
     (Dialect::grpc(Version::V1_0), "v1.0/grpc"),
@@ -145,6 +158,8 @@ const NAMES: [(Dialect, &str); 7] = [
     (Dialect::http_json(Version::V0_3), "v0.3/http"),
     (Dialect::grpc(Version::V0_3), "v0.3/grpc"),
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
+    (Dialect::jsonrpc(Version::V0_1), "v0.1/jsonrpc"),
+    (Dialect::PYTHON_A2A, "python-a2a"),
 ];
 
 /// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
@@ -162,6 +177,12 @@ impl Dialect {
             index += 1;
         }
         all
+    };
+
+    /// That of the library `python_a2a`.
+    pub const PYTHON_A2A: Dialect = Dialect {
+        version: Version::PythonA2a,
+        binding: Binding::Paths,
     };
 
     /// JSON-RPC of this version.
@@ -228,9 +249,11 @@ impl Dialect {
     /// The form of its JSON.
     fn codec(self) -> &'static dyn Codec {
         match (self.version, self.binding) {
+            (Version::PythonA2a, _) => &python_a2a::PythonA2a,
+            (Version::V0_1, _) => &v0_1::V0_1,
             (Version::V0_2, _) => &v0::V0(Version::V0_2),
-            (Version::V0_3, Binding::JsonRpc) => &v0::V0(Version::V0_3),
             (Version::V0_3, Binding::HttpJson | Binding::Grpc) => &v0_3_proto::V0_3Proto,
+            (Version::V0_3, _) => &v0::V0(Version::V0_3),
             (Version::V1_0, _) => &v1_0::V1_0,
         }
     }
@@ -285,10 +308,19 @@ impl Dialect {
     #[must_use]
     pub fn protocol_version(self) -> &'static str {
         match self.version {
+            // What the library's own cards say.
+            Version::PythonA2a => v0_3::PROTOCOL_VERSION,
+            Version::V0_1 => v0_1::PROTOCOL_VERSION,
             Version::V0_2 => v0_2::PROTOCOL_VERSION,
             Version::V0_3 => v0_3::PROTOCOL_VERSION,
             Version::V1_0 => Version::V1_0.number(),
         }
+    }
+
+    /// Whether cards list the dialect. Clients of those that they do not list only know the address that they were given.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        !matches!(self.version, Version::PythonA2a | Version::V0_1)
     }
 
     /// The JSON-RPC method of an operation.
@@ -434,6 +466,13 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
         && let Some(Value::Object(result)) = object.remove("result")
     {
         object = result;
+    }
+    // What only 0.1 calls so.
+    let is_v0_1 = object.contains_key("sessionId")
+        || (object.contains_key("id")
+            && (object.contains_key("final") || object.contains_key("artifact")));
+    if is_v0_1 && !object.contains_key("kind") {
+        return v0_1::decode_webhook(object).map_err(|fault| invalid_params(&fault));
     }
     shape::open(object)
         .and_then(|(shape, object, form)| match form {

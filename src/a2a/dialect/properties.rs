@@ -41,21 +41,21 @@ pub(super) fn json_value() -> impl Strategy<Value = Value> {
 }
 
 /// Members that the model does not know.
-fn extra() -> impl Strategy<Value = Object> {
+pub(super) fn extra() -> impl Strategy<Value = Object> {
     btree_map("x-[a-z]{1,6}", json_value(), 0..3).prop_map(|members| members.into_iter().collect())
 }
 
 /// Not empty: an empty one beside kept members comes back as none (last line of the table).
-fn metadata() -> impl Strategy<Value = Option<Object>> {
+pub(super) fn metadata() -> impl Strategy<Value = Option<Object>> {
     of(btree_map("[a-z]{1,6}", json_value(), 1..3)
         .prop_map(|members| members.into_iter().collect()))
 }
 
-fn id() -> impl Strategy<Value = String> {
+pub(super) fn id() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9-]{1,12}"
 }
 
-fn part() -> impl Strategy<Value = Part> {
+pub(super) fn part() -> impl Strategy<Value = Part> {
     let content = prop_oneof![
         ".{0,12}".prop_map(PartContent::Text),
         "[A-Za-z0-9+/]{0,12}".prop_map(PartContent::Raw),
@@ -104,7 +104,7 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
         )
 }
 
-fn artifact() -> impl Strategy<Value = Artifact> {
+pub(super) fn artifact() -> impl Strategy<Value = Artifact> {
     (
         (id(), of(".{0,8}"), of(".{0,8}")),
         vec(part(), 0..3),
@@ -126,7 +126,7 @@ fn artifact() -> impl Strategy<Value = Artifact> {
 }
 
 /// With times as 1.0 writes them ("the same moment").
-fn status() -> impl Strategy<Value = TaskStatus> {
+pub(super) fn status() -> impl Strategy<Value = TaskStatus> {
     (
         proptest::sample::select(&TaskState::ALL[..]),
         of(message()),
@@ -232,7 +232,7 @@ pub(super) fn push_config() -> impl Strategy<Value = PushConfig> {
         )
 }
 
-fn send() -> impl Strategy<Value = SendMessageRequest> {
+pub(super) fn send() -> impl Strategy<Value = SendMessageRequest> {
     let configuration = (
         vec("[a-z]/[a-z]", 0..3),
         of(push_config()),

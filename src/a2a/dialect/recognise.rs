@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 
-use super::{Dialect, Version, jsonrpc};
+use super::{Dialect, Version, jsonrpc, python_a2a};
 use crate::a2a::{Object, Operation};
 
 /// What a call over JSON-RPC shows of who made it.
@@ -32,6 +32,10 @@ pub fn of_call(seen: &Seen<'_>) -> Option<(Dialect, Operation)> {
 
 /// Which system a card is of, where it is none of the versions' own.
 #[must_use]
-pub fn of_card(_card: &Object) -> Option<Version> {
-    None
+pub fn of_card(card: &Object) -> Option<Version> {
+    // A card that lists its interfaces, as a sidecar's in front of such a worker does, means them.
+    if card.contains_key("supportedInterfaces") {
+        return None;
+    }
+    python_a2a::is_card(card).then_some(Version::PythonA2a)
 }

@@ -62,12 +62,8 @@ pub(super) const TRAITS: Traits = Traits {
     stream_errors_as_frames: true,
     a2a_version: None,
     tenants: false,
-    worker: Presets {
-        return_immediately: None,
-        get: None,
-        stream: None,
-        push: None,
-    },
+    resubmits: false,
+    worker: Presets::UNKNOWN,
 };
 
 impl Codec for V0 {

@@ -30,12 +30,8 @@ static TRAITS: Traits = Traits {
     stream_errors_as_frames: false,
     a2a_version: Some("1.0"),
     tenants: true,
-    worker: Presets {
-        return_immediately: None,
-        get: None,
-        stream: None,
-        push: None,
-    },
+    resubmits: false,
+    worker: Presets::UNKNOWN,
 };
 
 impl Codec for V1_0 {

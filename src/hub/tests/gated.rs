@@ -106,6 +106,10 @@ impl TaskLog for Gated {
     async fn trim(&self, key: &TaskKey, keep_from: Seq) -> Result<(), StoreError> {
         self.inner.trim(key, keep_from).await
     }
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        self.inner.remove(key).await
+    }
+
     async fn expire(&self, before: Millis, limit: usize) -> Result<usize, StoreError> {
         self.inner.expire(before, limit).await
     }

@@ -145,10 +145,11 @@ impl Shared {
             served: route
                 .serve
                 .iter()
+                .filter(|dialect| dialect.is_listed())
                 .filter_map(|dialect| {
                     let url = match dialect.binding {
                         Binding::Grpc => grpc_address(&base)?,
-                        Binding::JsonRpc | Binding::HttpJson => url.clone(),
+                        Binding::JsonRpc | Binding::HttpJson | Binding::Paths => url.clone(),
                     };
                     Some(Served {
                         dialect: *dialect,

@@ -5,6 +5,7 @@ mod card;
 mod list;
 mod pass;
 mod push;
+mod repeats;
 mod respond;
 mod send;
 mod task;
@@ -40,6 +41,7 @@ use crate::task::TaskKey;
 use crate::telemetry::event::Plan;
 use crate::wire::{Body, Drainer};
 use crate::worker::{CallContext, Known};
+pub use repeats::Repeats;
 
 /// A request that has found its route.
 pub struct Routed {
@@ -101,6 +103,8 @@ pub struct Shared {
     pub sources: Sources,
     /// All routes, for what arrives without one of its own (webhooks name a task).
     pub routes: Arc<Routes>,
+    /// Sends that their requesters may send again by themselves.
+    pub repeats: Repeats,
     /// Who may see what.
     pub access: Access,
     /// Where webhooks may go.

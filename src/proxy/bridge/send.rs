@@ -1,10 +1,12 @@
 //! SendMessage and SendStreamingMessage.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::Response;
+use http::{HeaderMap, Response};
 use uuid::Uuid;
 
+use super::repeats::{Begin, Begun, Place};
 use super::respond::{self, Ready, add_extensions, event_stream, held_open};
 use super::{Asked, Shared, unsupported};
 use crate::a2a::error::ErrorKind;
@@ -34,11 +36,21 @@ impl Shared {
         let want = match (streaming, configuration.return_immediately) {
             (true, _) => Want::Stream,
             (false, Some(true)) => Want::AtOnce,
+            (false, None) if prefers_at_once(asked.headers()) => Want::AtOnce,
             (false, Some(false) | None) => Want::Wait,
         };
         let push = configuration.task_push_notification_config.take();
+        let begin = if want == Want::Wait && asked.call.dialect.traits().resubmits {
+            match self.repeats.place(&self.sources, &asked, &send).await? {
+                Place::Repeat(begun) => return self.join(asked, begun, history_length).await,
+                Place::First(begin) => Some(begin),
+            }
+        } else {
+            None
+        };
         let existing = match send.message.task_id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => self.record(&asked, id).await?,
+            None if asked.call.dialect.traits().client_ids => self.own(&asked, &mut send).await?,
             None => None,
         };
         let plan = decide(
@@ -75,7 +87,7 @@ impl Shared {
             existing,
         };
         match want {
-            Want::Wait => self.send_and_wait(asked, turn, history_length).await,
+            Want::Wait => self.send_and_wait(asked, turn, begin, history_length).await,
             Want::AtOnce => self.send_at_once(asked, turn, history_length).await,
             Want::Stream => self.send_and_stream(asked, turn).await,
         }
@@ -85,6 +97,7 @@ impl Shared {
         &self,
         asked: Asked,
         turn: Turn,
+        begin: Option<Begin>,
         history_length: Option<u32>,
     ) -> Result<Response<Body>, Error> {
         let sources = self.sources.clone();
@@ -93,7 +106,12 @@ impl Shared {
         let waiting = Arc::clone(&asked);
         let blocking_max = policy.blocking_max;
         let answer = async move {
-            let (key, before, extensions) = match sources.begin(turn).await? {
+            let satisfied = begin.as_ref().map(Begin::satisfied);
+            let first = match begin {
+                Some(begin) => begin.run(&sources, turn).await?,
+                None => sources.begin(turn).await?,
+            };
+            let (key, before, extensions) = match first {
                 First::Message {
                     message,
                     extensions,
@@ -108,20 +126,72 @@ impl Shared {
                 } => (key, before, extensions),
             };
             Note::of(&waiting.parts).task(&key.id);
-            if let Some(mut follow) = sources.hub().follow(&key, before).await? {
-                let outcome = block::outcome(&mut follow);
-                if blocking_max.is_zero() {
-                    outcome.await?;
-                } else if let Ok(outcome) = tokio::time::timeout(blocking_max, outcome).await {
-                    // Past the bound the task is answered as it stands, which the specification allows.
-                    outcome?;
-                }
+            let record = outcome(&sources, &key, before, blocking_max).await?;
+            if let Some(satisfied) = satisfied {
+                satisfied.with(&record.task);
             }
-            let record = kept(&sources, &key).await?;
             Ok(respond::task(&waiting, &record, history_length)
                 .with_extensions(&waiting, extensions))
         };
         held_open(asked, policy.keep_alive, answer).await
+    }
+
+    /// A send that its requester repeats by itself: the answer is that to the first.
+    async fn join(
+        &self,
+        asked: Asked,
+        mut begun: Begun,
+        history_length: Option<u32>,
+    ) -> Result<Response<Body>, Error> {
+        Note::of(&asked.parts).plan(telemetry::event::Plan::Bridge);
+        let sources = self.sources.clone();
+        let policy = asked.route.sink.clone();
+        let asked = Arc::new(asked);
+        let waiting = Arc::clone(&asked);
+        let answer = async move {
+            let Some((key, before)) = begun.task().await else {
+                return Err(A2aError::new(
+                    ErrorKind::Internal,
+                    "This message has been sent before, and has come to nothing; send it again.",
+                )
+                .into());
+            };
+            Note::of(&waiting.parts).task(&key.id);
+            let record = outcome(&sources, &key, before, policy.blocking_max).await?;
+            begun.satisfied().with(&record.task);
+            Ok(respond::task(&waiting, &record, history_length))
+        };
+        held_open(asked, policy.keep_alive, answer).await
+    }
+
+    /// The task that a requester means by an id of its own, if it is there and not over. One that is over makes room for
+    /// another life.
+    async fn own(
+        &self,
+        asked: &Asked,
+        send: &mut SendMessageRequest,
+    ) -> Result<Option<TaskRecord>, Error> {
+        let id = send
+            .own_id
+            .get_or_insert_with(|| Uuid::new_v4().to_string())
+            .clone();
+        let Some(record) = self.sources.hub().record(&asked.key(&id)).await? else {
+            return Ok(None);
+        };
+        if record.owner != asked.principal {
+            return Err(taken(&id).into());
+        }
+        if record.task.status.state.is_terminal() {
+            return match self.sources.hub().remove(&record.key).await {
+                Ok(()) | Err(StoreError::NotFound) => Ok(None),
+                // Its webhooks are not all acknowledged.
+                Err(StoreError::Conflict) => Err(taken(&id).into()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        send.own_id = None;
+        send.message.task_id = Some(id);
+        Ok(Some(record))
     }
 
     async fn send_at_once(
@@ -271,6 +341,42 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The task at its end, or where it waits for somebody, or as it is when `longest` is over; zero: no bound.
+async fn outcome(
+    sources: &crate::source::Sources,
+    key: &TaskKey,
+    before: Seq,
+    longest: Duration,
+) -> Result<TaskRecord, Error> {
+    if let Some(mut follow) = sources.hub().follow(key, before).await? {
+        let outcome = block::outcome(&mut follow);
+        if longest.is_zero() {
+            outcome.await?;
+        } else if let Ok(outcome) = tokio::time::timeout(longest, outcome).await {
+            // Past the bound the task is answered as it stands, which the specification allows.
+            outcome?;
+        }
+    }
+    kept(sources, key).await
+}
+
+/// Whether the requester would rather not wait, though its dialect has no word for that (RFC 7240 §4.1).
+fn prefers_at_once(headers: &HeaderMap) -> bool {
+    headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn taken(id: &str) -> A2aError {
+    A2aError::new(
+        ErrorKind::InvalidParams,
+        format!("The id {id} is in use: choose another one for a new task."),
+    )
 }
 
 /// Whether a message may continue this task.

@@ -192,6 +192,10 @@ impl Shared {
                         .await?;
                 }
             }
+            // It does its work where it cannot be found (in a stream, say): no cancel reaches it there.
+            Ok(Ok(Err(error))) if error.is_task_not_found() => {
+                self.latch_canceled(&record).await?;
+            }
             // The worker's own refusal is the requester's answer.
             Ok(Ok(Err(error @ CallError::Rpc(_)))) => return Err(error.into()),
             Ok(Ok(Err(error))) if error.is_unreachable() => return Err(error.into()),

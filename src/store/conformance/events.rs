@@ -330,3 +330,27 @@ pub async fn expire_leaves_pending_deliveries_and_respects_its_limit(store: Subj
     assert_eq!(store.expire(9000, 10).await.expect("expire"), 1);
     assert!(!left("held").await);
 }
+
+/// `remove` takes one task that is over and has told its receivers all, with everything; the key is free again.
+pub async fn remove_takes_a_task_that_is_over_and_nothing_else(store: Subject) {
+    let mut told = Writer::draft(&store, "told", 1000).create(&["a"]).await;
+    let other = Writer::draft(&store, "other", 1000).create(&[]).await;
+    assert_conflict(&store.remove(told.key()).await);
+    told.end(1001).await;
+    // The end is still to be delivered.
+    assert_conflict(&store.remove(told.key()).await);
+    assert_eq!(told.stored().await, told.record);
+    for _ in 0..2 {
+        for row in super::deliveries::claim(&store, 3000, 4000, 10).await {
+            super::deliver(&store, row.id, 3000).await;
+        }
+    }
+    store.remove(told.key()).await.expect("remove");
+    assert_eq!(store.task(told.key()).await.expect("task"), None);
+    assert!(told.log().await.is_empty());
+    assert!(told.ledger().await.is_empty());
+    assert_not_found(&store.remove(told.key()).await);
+    assert_eq!(other.stored().await, other.record);
+    let again = Writer::draft(&store, "told", 6000).create(&[]).await;
+    assert_eq!(numbers(&again.log().await), [1]);
+}

@@ -518,6 +518,20 @@ pub(super) fn trim(conn: &Connection, key: &TaskKey, keep_from: Seq) -> Result<(
     Ok(())
 }
 
+pub(super) fn remove(conn: &Connection, key: &TaskKey) -> Result<(), StoreError> {
+    let task = rowid(conn, key)?.ok_or(StoreError::NotFound)?;
+    let removed = conn
+        .prepare_cached(
+            "DELETE FROM tasks WHERE task = ?1 AND ended_at IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.task = ?1 AND d.state = 0)",
+        )?
+        .execute([task])?;
+    if removed == 0 {
+        return Err(StoreError::Conflict);
+    }
+    Ok(())
+}
+
 pub(super) fn expire(
     conn: &Connection,
     ended_before: Millis,

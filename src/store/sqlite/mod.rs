@@ -327,6 +327,11 @@ impl TaskLog for SqliteStore {
             .await
     }
 
+    async fn remove(&self, key: &TaskKey) -> Result<(), StoreError> {
+        let key = key.clone();
+        self.write(0, move |conn| log::remove(conn, &key)).await
+    }
+
     async fn expire(&self, ended_before: Millis, limit: usize) -> Result<usize, StoreError> {
         self.write(0, move |conn| log::expire(conn, ended_before, limit))
             .await

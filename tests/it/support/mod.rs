@@ -12,6 +12,7 @@ pub mod heard;
 pub mod http;
 pub mod protocol;
 pub mod proxy;
+pub mod python_worker;
 pub mod receiver;
 pub mod worker;
 

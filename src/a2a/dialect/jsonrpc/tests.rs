@@ -26,9 +26,19 @@ fn a_method_name_says_version_and_operation() {
         classify("agent/getAuthenticatedExtendedCard"),
         Some((Version::V0_3, Operation::GetExtendedAgentCard))
     );
+    let v0_1 = Dialect::jsonrpc(Version::V0_1);
+    for operation in Operation::ALL {
+        let known = classify(v0_1.method(operation)).map(|(_, operation)| operation);
+        let wanted = v0_1.supports(operation).then_some(operation);
+        assert!(known == wanted || wanted.is_none(), "{operation:?}");
+    }
+    assert_eq!(
+        classify("tasks/sendSubscribe"),
+        Some((Version::V0_1, Operation::SendStreamingMessage))
+    );
     for unknown in [
         "tasks/list",
-        "tasks/send",
+        "tasks/sends",
         "sendmessage",
         "message/send/",
         "",

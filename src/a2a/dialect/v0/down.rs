@@ -38,6 +38,7 @@ pub fn task_config(flat: Value) -> Value {
     json!({ "taskId": task, "pushNotificationConfig": inner })
 }
 
+/// A registration, flat or not.
 pub fn config(config: &mut Object) {
     if let Some(Value::Object(authentication)) = config.get_mut("authentication") {
         let scheme = authentication.remove("scheme");
@@ -109,7 +110,7 @@ fn status_of(object: &mut Object) {
 }
 
 /// The name in 0.x.
-fn state_name(state: TaskState) -> &'static str {
+pub fn state_name(state: TaskState) -> &'static str {
     match state {
         TaskState::Unspecified => "unknown",
         TaskState::Submitted => "submitted",
@@ -123,7 +124,8 @@ fn state_name(state: TaskState) -> &'static str {
     }
 }
 
-fn parts_of(object: &mut Object) {
+/// Every part of a message or an artifact.
+pub fn parts_of(object: &mut Object) {
     for part in objects(object, "parts") {
         self::part(part);
     }
@@ -217,7 +219,7 @@ fn set_metadata(part: &mut Object, name: &str, value: Value) {
 }
 
 /// The objects in a list.
-fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
+pub fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
     object
         .get_mut(name)
         .and_then(Value::as_array_mut)

@@ -89,7 +89,7 @@ fn status_of(object: &mut Object) {
 }
 
 /// Reads a 0.x name; the spellings of the proto's generators are accepted.
-fn state(name: &str) -> Option<TaskState> {
+pub fn state(name: &str) -> Option<TaskState> {
     Some(match name {
         "submitted" => TaskState::Submitted,
         "working" => TaskState::Working,
@@ -104,7 +104,8 @@ fn state(name: &str) -> Option<TaskState> {
     })
 }
 
-fn parts_of(object: &mut Object) {
+/// Every part of a message or an artifact.
+pub fn parts_of(object: &mut Object) {
     for part in objects(object, "parts") {
         self::part(part);
     }
