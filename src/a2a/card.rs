@@ -8,6 +8,7 @@ use url::Url;
 use super::dialect::recognise;
 use super::{Binding, Dialect, Object, Version, extension};
 
+mod complete;
 mod security;
 
 /// What a worker's card says, as far as a proxy needs it.
@@ -262,6 +263,11 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
         // `parse` lets nothing else through; a card built by hand is its maker's.
         return card.raw.clone();
     };
+    // What only one system speaks is no news to its clients, and unknown to all others.
+    let mut plan = plan.clone();
+    plan.served
+        .retain(|served| !served.dialect.version.is_system());
+    let plan = &plan;
     let mut out = raw.clone();
     for name in ADDRESSES {
         out.remove(name);
@@ -286,6 +292,7 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
         v0_addresses(&mut out, plan);
     }
     capabilities(&mut out, plan, v1, v0);
+    complete::card(&mut out, plan.for_version.is_none());
     security::translate(&mut out, v1, v0);
     if plan.for_version == Some(Version::V0_2) {
         security::without_mutual_tls(&mut out);

@@ -11,6 +11,7 @@ use crate::net::client::{WorkerClient, WorkerOptions, worker_client};
 use crate::net::guard::AddressPolicy;
 use crate::proxy::access::Access;
 use crate::proxy::bridge::{Repeats, Shared};
+use crate::proxy::probes::Probes;
 use crate::proxy::route::{Route, Routes};
 use crate::source::{Sources, Upstream};
 use crate::store::Store;
@@ -54,6 +55,7 @@ pub fn build(
         addresses,
         max_body_bytes: checked.server.max_body_bytes,
         max_push_configs: checked.webhooks.delivery.max_per_task,
+        probes: Probes::default(),
         drainer: Drainer::default(),
         closing,
         tls: checked.server.tls.is_some(),

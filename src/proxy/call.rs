@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
 
+use crate::a2a::dialect::recognise;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Request, Version};
 use crate::sink::render::Renderer;
 use crate::wire::Body;
@@ -80,6 +81,18 @@ pub enum Params {
 }
 
 impl A2aCall {
+    /// Takes it for one of another dialect: of that in which the task was sent, or of the worker's, where the call itself
+    /// could be of several.
+    #[must_use]
+    pub fn taken_for(self, other: Dialect) -> Self {
+        let dialect = recognise::by_task(self.dialect, self.operation, other);
+        Self {
+            dialect,
+            renderer: self.renderer.in_dialect(dialect),
+            ..self
+        }
+    }
+
     /// The parameters, read.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ pub mod call;
 pub mod classify;
 pub mod decide;
 pub mod error;
+pub mod probes;
 pub mod record;
 pub mod rescue;
 pub mod route;

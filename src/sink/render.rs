@@ -157,6 +157,12 @@ impl Renderer {
             .is_some_and(|path| matches!(path.form, Form::Bare))
     }
 
+    /// The same for a call that has turned out to be in another dialect of the same binding.
+    #[must_use]
+    pub fn in_dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
     /// The dialect.
     #[must_use]
     pub fn dialect(&self) -> Dialect {

@@ -146,8 +146,14 @@ impl Webhooks {
             .ok_or(Unprepared::Gone)?;
         let config =
             crate::store::push::open(&self.sealer, registration).map_err(|_| Unprepared::Unseal)?;
-        let target = Target::of(&config).map_err(|_| Unprepared::Config)?;
+        let mut target = Target::of(&config).map_err(|_| Unprepared::Config)?;
         let dialect = Dialect::from_name(&registration.dialect).ok_or(Unprepared::Encode)?;
+        if let Some(name) = dialect.token_header()
+            && let Some(token) = target.headers.get(NOTIFICATION_TOKEN).cloned()
+        {
+            let name = HeaderName::from_static(name);
+            target.headers.insert(name, token);
+        }
         Ok(Opened {
             record,
             target,

@@ -56,8 +56,8 @@ impl Sources {
                 context_id: Some(task.context_id.clone()).filter(|id| !id.is_empty()),
                 worker: upstream.worker.base().to_string(),
                 source: super::Mode::Poll.name().to_owned(),
-                push_token_hash: None,
                 credentials,
+                ..WorkerLink::default()
             },
             task: Arc::new(task),
             created_at: now,

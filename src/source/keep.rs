@@ -134,6 +134,7 @@ impl Sources {
                 task_id: worker_task_id,
                 worker: turn.upstream.worker.base().to_string(),
                 source: way.name().to_owned(),
+                requester: turn.requester.name().to_owned(),
                 push_token_hash: webhook.map(|webhook| webhook.token_hash),
                 credentials,
             },

@@ -52,6 +52,8 @@ pub struct Turn {
     pub upstream: Arc<Upstream>,
     /// The tenant; empty without one.
     pub tenant: Arc<str>,
+    /// The dialect that it came in.
+    pub requester: Dialect,
     /// Who sends it.
     pub owner: Principal,
     /// The headers that go along with it.

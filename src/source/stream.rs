@@ -7,7 +7,7 @@ use super::supervise::{Left, Watch, Way};
 use crate::a2a::request::{Answer, TaskRequest};
 use crate::a2a::{Request, StreamResponse, TaskState};
 use crate::store::TaskRecord;
-use crate::worker::{CallError, EventStream, Opened};
+use crate::worker::{Ability, CallError, EventStream, Opened};
 
 impl Watch {
     pub(super) async fn stream(
@@ -163,6 +163,15 @@ impl Watch {
                 // A worker that no longer has the task in hand says so here; the task itself tells why.
                 self.broken_streams += 1;
                 if matches!(error, CallError::Rpc(_)) && self.can_read(record) {
+                    let refused = error.is_refused_operation();
+                    match Box::pin(self.look(record)).await {
+                        Ok(state) if state.is_terminal() => return Left::Done,
+                        // Not for this task's sake, then: it is nothing that the worker does.
+                        Ok(_) if refused => {
+                            self.upstream.worker.learn(Ability::Subscribe, false);
+                        }
+                        Ok(_) | Err(_) => {}
+                    }
                     return Left::For(Way::Poll);
                 }
                 self.after_trouble(error).await

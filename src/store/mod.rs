@@ -77,6 +77,8 @@ pub struct WorkerLink {
     pub worker: String,
     /// The name of the way by which the task is being observed: a `source::Mode`; opaque to the store.
     pub source: String,
+    /// The name of the dialect that the task was sent in; opaque to the store. Empty where nobody sent it through here.
+    pub requester: String,
     /// The unguessable token of the sidecar's own webhook address for this task, sealed by digest: only a hash is kept.
     pub push_token_hash: Option<[u8; 32]>,
     /// Credentials and service parameters for the sidecar's own calls in this task, sealed. Dropped when the task ends.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Known;
+use crate::a2a::Operation;
 
 /// Something that a worker can or cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,12 @@ pub enum Ability {
     Push,
     /// Answer ListTasks.
     List,
+    /// Answer SubscribeToTask: some do who answer no send with a stream (the Ruby agent).
+    Subscribe,
 }
 
 impl Ability {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 
     /// For logs.
     #[must_use]
@@ -34,6 +37,7 @@ impl Ability {
             Ability::Stream => "stream",
             Ability::Push => "push",
             Ability::List => "list",
+            Ability::Subscribe => "subscribe",
         }
     }
 
@@ -45,6 +49,7 @@ impl Ability {
             Ability::Stream => 3,
             Ability::Push => 4,
             Ability::List => 5,
+            Ability::Subscribe => 6,
         }
     }
 }
@@ -62,7 +67,7 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
-    /// Streams of tasks that exist already.
+    /// A task that is under way can be watched.
     pub subscribe: bool,
     /// A stream is the best way for every send.
     pub streams_first: bool,
@@ -111,13 +116,16 @@ impl Learned {
             ),
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
             stream,
-            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
-            subscribe: stream && of_kind.subscribe.unwrap_or(true),
-            streams_first: stream && of_kind.streams_first,
-            list: can(
-                Ability::List,
-                known.dialect.supports(crate::a2a::Operation::ListTasks),
+            subscribe: can(
+                Ability::Subscribe,
+                of_kind.subscribe.unwrap_or_else(|| {
+                    of_kind.stream.unwrap_or_else(streams)
+                        && known.dialect.supports(Operation::SubscribeToTask)
+                }),
             ),
+            streams_first: stream && of_kind.streams_first,
+            push: can(Ability::Push, of_kind.push.unwrap_or_else(pushes)),
+            list: can(Ability::List, known.dialect.supports(Operation::ListTasks)),
         }
     }
 }

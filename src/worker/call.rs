@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
 use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
-use crate::a2a::{Binding, Dialect, Operation, Request};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, Request};
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::sse::SseLimits;
@@ -272,6 +272,14 @@ impl Worker {
                 .map_err(CallError::Rpc),
             Ok(Err(error)) if parts.status != StatusCode::UNAUTHORIZED => {
                 Err(CallError::Rpc(jsonrpc::decode_error(known.dialect, &error)))
+            }
+            _ if parts.status == StatusCode::INTERNAL_SERVER_ERROR
+                && let Some(kind) = known.dialect.crash(operation) =>
+            {
+                Err(CallError::Rpc(A2aError::new(
+                    kind,
+                    "The agent cannot read this call, or does not know it.",
+                )))
             }
             _ if !parts.status.is_success() => Err(http_error(bytes)),
             Ok(_) => Err(CallError::BadAnswer("an error with status 401".to_owned())),

@@ -18,5 +18,6 @@ mod scene;
 mod shutdown;
 mod smoke;
 mod support;
+mod systems;
 mod v0_1;
 mod webhooks;

@@ -113,6 +113,7 @@ fn link(n: u8) -> WorkerLink {
         context_id: (n > 1).then(|| format!("context {n}")),
         push_token_hash: (n > 2).then_some([n; 32]),
         credentials: Some(Sealed(vec![n])),
+        requester: format!("dialect {}", n % 2),
         ..WorkerLink::default()
     }
 }

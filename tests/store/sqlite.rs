@@ -194,6 +194,37 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&path).expect("read"), before);
 }
 
+/// A file as the first release left it: a task of then is read, and can be told how it was sent from now on.
+#[tokio::test]
+async fn an_older_schema_is_brought_to_this_one_with_what_is_in_it() {
+    let (_folder, path) = place();
+    let conn = Connection::open(&path).expect("open by hand");
+    conn.execute_batch(include_str!(
+        "../../src/store/sqlite/migrations/0001_initial.sql"
+    ))
+    .expect("the first schema");
+    conn.execute_batch(
+        "INSERT INTO tasks VALUES (1, 'route', '', 't', 7, zeroblob(32), 'TASK_STATE_WORKING', 'c', 1, 1, 1000, 1000,
+            NULL, 1, 10, 0, 'w', 'c', 'http://worker/', 'poll', NULL, NULL);
+         INSERT INTO snapshots VALUES (1, '{\"id\":\"t\",\"contextId\":\"c\",\"status\":{\"state\":\"TASK_STATE_WORKING\"}}');
+         PRAGMA application_id = 1093812595;
+         PRAGMA user_version = 1;",
+    )
+    .expect("a task of then");
+    drop(conn);
+    let store = open(&path);
+    let record = store.task(&key("t")).await.expect("read").expect("a task");
+    assert_eq!(record.link.source, "poll");
+    assert_eq!(record.link.requester, "");
+    let mut append = append_of(&store, "t", vec![chunk("t", "more")]).await;
+    let mut link = record.link.clone();
+    link.requester = "praisonai".to_owned();
+    append.link = Some(link.clone());
+    store.append(append).await.expect("append");
+    let record = store.task(&key("t")).await.expect("read").expect("a task");
+    assert_eq!(record.link, link);
+}
+
 #[test]
 fn a_database_of_another_program_is_refused_and_left_alone() {
     let (_folder, path) = place();

@@ -409,3 +409,57 @@ fn an_address_of_grpc_is_one_of_http_2() {
         assert_eq!(address(base, url), wanted, "{url} at {base}");
     }
 }
+
+/// PraisonAI's card, which no client of the protocol's own can read as it is.
+#[test]
+fn what_a_card_lacks_is_filled_in() {
+    let card = parse(&json!({
+        "name": "Research Agent", "url": "http://worker.internal:9000/a2a", "version": "1.0.0",
+        "capabilities": {"streaming": true, "pushNotifications": false, "stateTransitionHistory": false,
+            "extendedAgentCard": false},
+        "provider": {"name": "PraisonAI"},
+    }));
+    assert_eq!(
+        card.preferred().unwrap().dialect,
+        Some(Dialect::jsonrpc(Version::PraisonAi))
+    );
+    for version in [None, Some(Version::V0_2), Some(Version::V1_0)] {
+        let shown = rewrite(&card, &plan(&ALL, version));
+        assert_eq!(shown["description"], "");
+        assert_eq!(shown["defaultInputModes"], json!(["text/plain"]));
+        assert_eq!(shown["defaultOutputModes"], json!(["text/plain"]));
+        assert_eq!(shown["skills"], json!([]));
+        assert_eq!(
+            shown["provider"],
+            json!({"name": "PraisonAI", "organization": "PraisonAI", "url": ""})
+        );
+    }
+}
+
+#[test]
+fn a_skill_has_the_modes_of_its_card_where_any_client_may_read_it() {
+    let card = parse(&json!({
+        "name": "n", "description": "d", "version": "1", "url": "http://worker.internal:9000/",
+        "protocolVersion": "0.3.0", "defaultInputModes": ["a/b"], "defaultOutputModes": ["c/d"],
+        "skills": [{"id": "one", "name": "1", "description": "", "tags": ["t"], "inputModes": ["e/f"]}],
+        "provider": {"url": "https://nobody.example/"},
+    }));
+    let skill = |version| rewrite(&card, &plan(&ALL, version))["skills"][0].clone();
+    assert_eq!(skill(None)["inputModes"], json!(["e/f"]));
+    assert_eq!(skill(None)["outputModes"], json!(["c/d"]));
+    assert_eq!(skill(Some(Version::V0_3)).get("outputModes"), None);
+    let shown = rewrite(&card, &plan(&ALL, None));
+    assert_eq!(shown.get("provider"), None, "nobody's");
+}
+
+/// What only one system speaks is its clients' to know.
+#[test]
+fn no_card_lists_the_dialect_of_a_system() {
+    let card = parse(&old_card());
+    let mut served = ALL.to_vec();
+    served.extend([Version::PraisonAi, Version::FastA2a, Version::FastA2aV0]);
+    assert_eq!(
+        rewrite(&card, &plan(&served, None)),
+        rewrite(&card, &plan(&ALL, None))
+    );
+}

@@ -33,6 +33,12 @@ pub(super) const V0: Rules = Rules {
     parts_not_empty: false,
 };
 
+/// 0.3's roles, 1.0's parts.
+pub(super) const PRAISONAI: Rules = Rules {
+    parts_not_empty: true,
+    ..V0
+};
+
 /// The message of a send.
 pub(super) fn message(params: &Object, rules: &Rules) -> Result<(), Fault> {
     let message = match params.get("message") {

@@ -1,12 +1,14 @@
 //! What every form of JSON implements: the seam between the canonical model and what a version, or a system that took
 //! its own way from one, writes. The envelope around it is the binding's.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::shape;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::Fault;
-use crate::a2a::{Answer, Object, Operation, Request, StreamResponse, Task};
+use crate::a2a::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 /// One frame of an event stream, before its binding wraps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,8 +144,40 @@ pub(super) trait Codec: Sync {
     /// The error that a code, a text and details mean.
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
 
+    /// The id of the task for which clients of the form register a webhook to find out whether any are taken; it need not
+    /// exist.
+    fn push_probe(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a task has one webhook at most, which nobody has to name.
+    fn one_webhook(&self) -> bool {
+        false
+    }
+
+    /// A header in which receivers of the form look for a webhook's token, beside the protocol's own.
+    fn token_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its servers answer a cancel only when the job that it should end is over, and possibly as completed: then
+    /// nobody is to wait for their word.
+    fn cancels_late(&self) -> bool {
+        false
+    }
+
+    /// What it means that a server of the form answers a call with HTTP 500 and no JSON, where that is its way of refusing.
+    fn crash(&self, _operation: Operation) -> Option<ErrorKind> {
+        None
+    }
+
+    /// What an error says: its own words, but where clients of the form compare them.
+    fn error_text<'a>(&self, error: &'a A2aError) -> Cow<'a, str> {
+        Cow::Borrowed(&error.message)
+    }
+
     /// `error.data`.
-    fn error_data(&self, error: &crate::a2a::A2aError) -> Option<Value> {
+    fn error_data(&self, error: &A2aError) -> Option<Value> {
         error.data.clone()
     }
 }

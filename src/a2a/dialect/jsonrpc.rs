@@ -173,7 +173,7 @@ pub fn encode_error(dialect: Dialect, id: Option<&RawValue>, error: &A2aError) -
 pub fn error_object(dialect: Dialect, error: &A2aError) -> Value {
     let mut object = json!({
         "code": code(dialect, error.kind),
-        "message": error.message,
+        "message": dialect.codec().error_text(error),
     });
     if let Some(data) = dialect.codec().error_data(error) {
         object["data"] = data;

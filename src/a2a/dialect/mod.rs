@@ -24,10 +24,13 @@ use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 mod checks;
 mod codec;
+mod fasta2a;
 pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
+mod kindless;
 pub mod paths;
+mod praisonai;
 pub mod proto;
 mod python_a2a;
 pub mod recognise;
@@ -39,6 +42,7 @@ mod v0_2;
 mod v0_3;
 mod v0_3_proto;
 mod v1_0;
+mod walk;
 
 #[cfg(test)]
 mod properties;
@@ -55,10 +59,16 @@ pub enum Version {
     PythonA2a,
     /// 0.1.x
     V0_1,
+    /// PraisonAI's.
+    PraisonAi,
+    /// fasta2a 0.x's, which is that of pydantic-ai's `to_a2a`.
+    FastA2aV0,
     /// 0.2.x
     V0_2,
     /// 0.3.x
     V0_3,
+    /// fasta2a 2.x's.
+    FastA2a,
     /// 1.0.x
     V1_0,
 }
@@ -70,8 +80,9 @@ impl Version {
         match self {
             Version::PythonA2a | Version::V0_1 => "0.1",
             Version::V0_2 => "0.2",
+            Version::PraisonAi | Version::FastA2aV0 => "0.3",
             Version::V0_3 => "0.3",
-            Version::V1_0 => "1.0",
+            Version::V1_0 | Version::FastA2a => "1.0",
         }
     }
 
@@ -88,10 +99,19 @@ impl Version {
         }
     }
 
+    /// Whether it is the way of one system, which its clients and servers alone speak: no card lists it.
+    #[must_use]
+    pub fn is_system(self) -> bool {
+        matches!(
+            self,
+            Version::PraisonAi | Version::FastA2a | Version::FastA2aV0
+        )
+    }
+
     /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.
     #[must_use]
     pub fn is_v0(self) -> bool {
-        self != Version::V1_0
+        !matches!(self, Version::V1_0 | Version::FastA2a)
     }
 }
 
@@ -150,7 +170,7 @@ impl fmt::Display for Dialect {
 
 /// Every dialect with its name in the configuration, logs and metrics, newest first, and within a version as most
 /// clients prefer.
-const NAMES: [(Dialect, &str); 9] = [
+const NAMES: [(Dialect, &str); 12] = [
     (Dialect::jsonrpc(Version::V1_0), "v1.0/jsonrpc"),
     (Dialect::http_json(Version::V1_0), "v1.0/http"),
     (Dialect::grpc(Version::V1_0), "v1.0/grpc"),
@@ -160,6 +180,9 @@ const NAMES: [(Dialect, &str); 9] = [
     (Dialect::jsonrpc(Version::V0_2), "v0.2/jsonrpc"),
     (Dialect::jsonrpc(Version::V0_1), "v0.1/jsonrpc"),
     (Dialect::PYTHON_A2A, "python-a2a"),
+    (Dialect::jsonrpc(Version::PraisonAi), "praisonai"),
+    (Dialect::jsonrpc(Version::FastA2a), "fasta2a"),
+    (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
 ];
 
 /// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
@@ -255,6 +278,9 @@ impl Dialect {
             (Version::V0_3, Binding::HttpJson | Binding::Grpc) => &v0_3_proto::V0_3Proto,
             (Version::V0_3, _) => &v0::V0(Version::V0_3),
             (Version::V1_0, _) => &v1_0::V1_0,
+            (Version::PraisonAi, _) => &praisonai::PraisonAi,
+            (Version::FastA2a, _) => &fasta2a::FastA2a,
+            (Version::FastA2aV0, _) => &fasta2a::FastA2aV0,
         }
     }
 
@@ -312,8 +338,8 @@ impl Dialect {
             Version::PythonA2a => v0_3::PROTOCOL_VERSION,
             Version::V0_1 => v0_1::PROTOCOL_VERSION,
             Version::V0_2 => v0_2::PROTOCOL_VERSION,
-            Version::V0_3 => v0_3::PROTOCOL_VERSION,
-            Version::V1_0 => Version::V1_0.number(),
+            Version::V0_3 | Version::PraisonAi | Version::FastA2aV0 => v0_3::PROTOCOL_VERSION,
+            Version::V1_0 | Version::FastA2a => Version::V1_0.number(),
         }
     }
 
@@ -430,6 +456,36 @@ impl Dialect {
     pub fn decode_event(self, frame: Value) -> Result<(StreamResponse, bool), A2aError> {
         self.decode_frame("", frame)?
             .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
+    }
+
+    /// See [`Codec::push_probe`].
+    #[must_use]
+    pub fn push_probe(self) -> Option<&'static str> {
+        self.codec().push_probe()
+    }
+
+    /// See [`Codec::one_webhook`].
+    #[must_use]
+    pub fn one_webhook(self) -> bool {
+        self.codec().one_webhook()
+    }
+
+    /// See [`Codec::token_header`].
+    #[must_use]
+    pub fn token_header(self) -> Option<&'static str> {
+        self.codec().token_header()
+    }
+
+    /// See [`Codec::cancels_late`].
+    #[must_use]
+    pub fn cancels_late(self) -> bool {
+        self.codec().cancels_late()
+    }
+
+    /// See [`Codec::crash`].
+    #[must_use]
+    pub fn crash(self, operation: Operation) -> Option<ErrorKind> {
+        self.codec().crash(operation)
     }
 
     /// The body of a webhook and its media type. 1.0 posts the event, 0.x the task as it is after the event (a

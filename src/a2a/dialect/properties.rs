@@ -290,10 +290,19 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
     ]
 }
 
+/// Each case is a whole task in every dialect; more of them find nothing that these do not. The same cases on every
+/// run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` search wider.
+pub(super) fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 96,
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    // Each case is a whole task in every dialect; more of them find nothing that these do not.
-    // The same cases on every run; PROPTEST_RNG_SEED and PROPTEST_CASES search wider.
-    #![proptest_config(ProptestConfig { cases: 96, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn canonical_values_survive_their_own_json(event in event(), config in push_config()) {

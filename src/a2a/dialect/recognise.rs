@@ -5,7 +5,7 @@
 
 use http::HeaderMap;
 
-use super::{Dialect, Version, jsonrpc, python_a2a};
+use super::{Binding, Dialect, Version, fasta2a, jsonrpc, praisonai, python_a2a};
 use crate::a2a::{Object, Operation};
 
 /// What a call over JSON-RPC shows of who made it.
@@ -26,8 +26,55 @@ pub struct Seen<'a> {
 /// Which dialect a call over JSON-RPC is in, and what it asks for. None: the method is nobody's here.
 #[must_use]
 pub fn of_call(seen: &Seen<'_>) -> Option<(Dialect, Operation)> {
+    if let Some(operation) = praisonai::is_request(seen.path, seen.method, seen.params) {
+        return Some((Dialect::jsonrpc(Version::PraisonAi), operation));
+    }
+    if let Some(operation) = fasta2a::is_request(seen.method, seen.params) {
+        return Some((Dialect::jsonrpc(Version::FastA2a), operation));
+    }
     let (version, operation) = jsonrpc::classify(seen.method)?;
+    let version = match version {
+        // Nobody else expects an answer to a call without an id.
+        Version::V0_3 if seen.null_id && names_a_task_only(operation) => Version::FastA2a,
+        version => version,
+    };
     Some((Dialect::jsonrpc(version), operation))
+}
+
+/// The dialect of a call that came in `called`, once it is known which task it names: one that was sent in `sent`, or
+/// that is the worker's own and therefore most likely in its dialect. A call that names nothing else looks the same in
+/// all forms that have the method names of 0.2; the answers differ.
+#[must_use]
+pub fn by_task(called: Dialect, operation: Operation, sent: Dialect) -> Dialect {
+    let old_names = |dialect: Dialect| {
+        dialect.binding == Binding::JsonRpc
+            && matches!(
+                dialect.version,
+                Version::V0_2
+                    | Version::V0_3
+                    | Version::PraisonAi
+                    | Version::FastA2a
+                    | Version::FastA2aV0
+            )
+    };
+    if !names_a_task_only(operation) || !old_names(called) || !old_names(sent) {
+        return called;
+    }
+    match (called.version, sent.version) {
+        // Told by its missing id: of the two that leave it out, that of 0.3's objects.
+        (Version::FastA2a, Version::V0_2 | Version::V0_3 | Version::FastA2aV0) => {
+            Dialect::jsonrpc(Version::FastA2aV0)
+        }
+        (Version::V0_2 | Version::V0_3, Version::PraisonAi | Version::FastA2a) => sent,
+        _ => called,
+    }
+}
+
+fn names_a_task_only(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::GetTask | Operation::CancelTask | Operation::SubscribeToTask
+    )
 }
 
 /// Which system a card is of, where it is none of the versions' own.
@@ -37,5 +84,15 @@ pub fn of_card(card: &Object) -> Option<Version> {
     if card.contains_key("supportedInterfaces") {
         return None;
     }
-    python_a2a::is_card(card).then_some(Version::PythonA2a)
+    if python_a2a::is_card(card) {
+        return Some(Version::PythonA2a);
+    }
+    if praisonai::is_card(card) {
+        return Some(Version::PraisonAi);
+    }
+    fasta2a::is_card_of_v0(card).then_some(Version::FastA2aV0)
 }
+
+#[cfg(test)]
+#[path = "recognise_tests.rs"]
+mod tests;

@@ -36,6 +36,22 @@ const NAMES: [(Shape, [&str; 2], &str); 4] = [
 ];
 
 impl Shape {
+    /// Every one.
+    pub(super) const ALL: [Shape; 4] = [
+        Shape::Task,
+        Shape::Message,
+        Shape::StatusUpdate,
+        Shape::ArtifactUpdate,
+    ];
+
+    /// The member of 1.0's wrapper.
+    pub(super) fn member(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(shape, ..)| *shape == self)
+            .map_or("task", |(_, [name, _], _)| name)
+    }
+
     /// The `kind` of 0.x.
     pub(super) fn kind(self) -> &'static str {
         NAMES

@@ -26,12 +26,13 @@ use super::access::{Access, principal};
 use super::call::{A2aCall, Call, Params};
 use super::decide::Situation;
 use super::error::Error;
+use super::probes::Probes;
 use super::record::Note;
 use super::route::{Route, Routes};
-use crate::a2a::A2aError;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::extension;
+use crate::a2a::{A2aError, Dialect};
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
@@ -113,6 +114,8 @@ pub struct Shared {
     pub max_body_bytes: usize,
     /// The most push configs of one task.
     pub max_push_configs: usize,
+    /// Webhooks that were registered to find out whether any are taken.
+    pub probes: Probes,
     /// Reads on what requesters have left.
     pub drainer: Drainer,
     /// Ends streams cleanly when the sidecar stops.
@@ -220,6 +223,37 @@ impl Asked {
 
     fn context(&self) -> CallContext {
         CallContext::of_request(&self.parts)
+    }
+
+    /// The same call, known for what it is by the task that it names: see [`A2aCall::taken_for`].
+    fn about(self, record: Option<&TaskRecord>) -> Self {
+        match record.and_then(|record| Dialect::from_name(&record.link.requester)) {
+            Some(sent) => self.taken_for(sent),
+            None => self,
+        }
+    }
+
+    /// The same of a task that only the worker has: who asks for it here is most likely of the worker's own kind.
+    async fn about_workers_own(self) -> Result<Self, Error> {
+        let dialect = self.known().await?.dialect;
+        Ok(self.taken_for(dialect))
+    }
+
+    fn taken_for(self, other: Dialect) -> Self {
+        let Facts {
+            parts,
+            route,
+            call,
+            principal,
+            tenant,
+        } = *self.0;
+        Asked(Box::new(Facts {
+            call: call.taken_for(other),
+            parts,
+            route,
+            principal,
+            tenant,
+        }))
     }
 
     fn renderer(&self) -> &Renderer {

@@ -1,10 +1,11 @@
 //! What passes: bytes go to the worker and come back as they are, streamed both ways. A requester that goes away is not
 //! heard of at the worker, and silence is filled where the answer's form allows it.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Uri;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 
@@ -64,6 +65,14 @@ impl Shared {
         } = *asked.0;
         let body = Body::full(call.body);
         let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
+        if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_plain(response.headers()) {
+            // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
+            return Err(Error::Worker(CallError::Http {
+                status: response.status(),
+                headers: Box::default(),
+                body: Bytes::new(),
+            }));
+        }
         Ok(self.passing(response, &route))
     }
 
@@ -189,6 +198,12 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
     }
+}
+
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -23,6 +23,11 @@ impl Shared {
         if kept.is_none() && self.passes_push(&asked).await? {
             return self.pass_call(asked).await;
         }
+        if kept.is_none() && self.offers_push(&asked)? && is_probe(&asked, &config.task_id) {
+            self.probes
+                .keep(asked.key(&config.task_id), asked.principal, config.clone());
+            return Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response());
+        }
         let order = self.push_order(&asked, config)?;
         let record = match kept {
             Some(record) => record,
@@ -60,6 +65,9 @@ impl Shared {
         asked: Asked,
         get: PushConfigRequest,
     ) -> Result<Response<Body>, Error> {
+        if let Some(probe) = self.probe(&asked, &get.task_id) {
+            return Ok(Ready::new(&asked, &Answer::PushConfig(probe)).into_response());
+        }
         let Some(record) = self.kept_for_push(&asked, &get.task_id).await? else {
             return self.pass_call(asked).await;
         };
@@ -84,6 +92,13 @@ impl Shared {
         asked: Asked,
         list: TaskRequest,
     ) -> Result<Response<Body>, Error> {
+        if let Some(probe) = self.probe(&asked, &list.id) {
+            let answer = Answer::PushConfigs {
+                configs: vec![probe],
+                next_page_token: None,
+            };
+            return Ok(Ready::new(&asked, &answer).into_response());
+        }
         let Some(record) = self.kept_for_push(&asked, &list.id).await? else {
             return self.pass_call(asked).await;
         };
@@ -108,22 +123,38 @@ impl Shared {
         asked: Asked,
         delete: PushConfigRequest,
     ) -> Result<Response<Body>, Error> {
+        if is_probe(&asked, &delete.task_id)
+            && self
+                .probes
+                .forget(&asked.key(&delete.task_id), asked.principal)
+        {
+            return Ok(Ready::new(&asked, &Answer::Empty).into_response());
+        }
         let Some(record) = self.kept_for_push(&asked, &delete.task_id).await? else {
             return self.pass_call(asked).await;
         };
-        let Some(id) = &delete.id else {
-            return Err(A2aError::new(
-                ErrorKind::InvalidParams,
-                "The id of the push notification config to delete is missing.",
-            )
-            .into());
+        let store = self.sources.hub().store();
+        let ids = match delete.id {
+            Some(id) => vec![id],
+            // All that its requester can mean who does not name one.
+            None if asked.call.dialect.one_webhook() => store
+                .registrations(&record.key)
+                .await?
+                .into_iter()
+                .map(|registration| registration.id)
+                .collect(),
+            None => {
+                return Err(A2aError::new(
+                    ErrorKind::InvalidParams,
+                    "The id of the push notification config to delete is missing.",
+                )
+                .into());
+            }
         };
         // Idempotent (§3.1.10): whether there was one makes no difference.
-        self.sources
-            .hub()
-            .store()
-            .unregister(&record.key, id)
-            .await?;
+        for id in ids {
+            store.unregister(&record.key, &id).await?;
+        }
         Ok(Ready::new(&asked, &Answer::Empty).into_response())
     }
 
@@ -134,6 +165,13 @@ impl Shared {
             None if self.passes_push(asked).await? => Ok(None),
             None => self.adopt(asked, id).await.map(Some),
         }
+    }
+
+    /// What the requester has registered to find out whether it can.
+    fn probe(&self, asked: &Asked, task: &str) -> Option<PushConfig> {
+        is_probe(asked, task)
+            .then(|| self.probes.get(&asked.key(task), asked.principal))
+            .flatten()
     }
 
     async fn passes_push(&self, asked: &Asked) -> Result<bool, Error> {
@@ -151,6 +189,11 @@ impl Shared {
         config.task_id = record.key.id.to_string();
         Ok(config)
     }
+}
+
+/// Whether this is the task that clients of this form name when they only want to know whether webhooks are taken.
+fn is_probe(asked: &Asked, task: &str) -> bool {
+    asked.call.dialect.push_probe() == Some(task)
 }
 
 fn no_config(get: &PushConfigRequest) -> A2aError {

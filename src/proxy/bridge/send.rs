@@ -24,6 +24,9 @@ use crate::task::{Seq, TaskKey};
 use crate::telemetry;
 use crate::wire::Body;
 
+/// The id of a webhook where a task has one at most.
+const ONE_WEBHOOK: &str = "webhook";
+
 impl Shared {
     pub(super) async fn send(
         &self,
@@ -77,6 +80,7 @@ impl Shared {
         let turn = Turn {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),
+            requester: asked.call.dialect,
             owner: asked.principal,
             later: context.for_later(&asked.route.identity_headers),
             context,
@@ -286,19 +290,25 @@ impl Shared {
         ))
     }
 
+    /// Refuses webhooks where the route does not offer them; true where it does.
+    pub(super) fn offers_push(&self, asked: &Asked) -> Result<bool, Error> {
+        if asked.route.offers(Mode::Push) {
+            return Ok(true);
+        }
+        Err(A2aError::new(
+            ErrorKind::PushNotificationNotSupported,
+            "Push notifications are not offered on this route.",
+        )
+        .into())
+    }
+
     /// A webhook that a requester asks for, checked and with an id.
     pub(super) fn push_order(
         &self,
         asked: &Asked,
         mut config: PushConfig,
     ) -> Result<PushOrder, Error> {
-        if !asked.route.offers(Mode::Push) {
-            return Err(A2aError::new(
-                ErrorKind::PushNotificationNotSupported,
-                "Push notifications are not offered on this route.",
-            )
-            .into());
-        }
+        self.offers_push(asked)?;
         crate::sink::webhook::validate(&config, &self.addresses).map_err(|error| {
             A2aError::new(
                 ErrorKind::InvalidParams,
@@ -309,7 +319,14 @@ impl Shared {
             .id
             .take()
             .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| Uuid::new_v4().to_string());
+            .unwrap_or_else(|| {
+                if asked.call.dialect.one_webhook() {
+                    // The next one takes its place.
+                    ONE_WEBHOOK.to_owned()
+                } else {
+                    Uuid::new_v4().to_string()
+                }
+            });
         config.id = Some(id.clone());
         Ok(PushOrder {
             id,

@@ -78,7 +78,9 @@ impl Shared {
         };
         let wait = preferred.or_else(|| known.map(|_| longest).filter(|wait| !wait.is_zero()));
         let mut record = self.record(&asked, &get.id).await?;
+        let mut asked = asked.about(record.as_ref());
         if record.is_none() {
+            asked = asked.about_workers_own().await?;
             if wait.is_none() && !asked.renderer().shows_generations() {
                 return self.forward(asked, Request::GetTask(get)).await;
             }
@@ -153,8 +155,10 @@ impl Shared {
         cancel: TaskRequest,
     ) -> Result<Response<Body>, Error> {
         let Some(record) = self.record(&asked, &cancel.id).await? else {
+            let asked = asked.about_workers_own().await?;
             return self.forward(asked, Request::CancelTask(cancel)).await;
         };
+        let asked = asked.about(Some(&record));
         if record.task.status.state.is_terminal() {
             // The first end holds, whatever the worker would say now (some turn a finished task into a canceled one).
             return Err(A2aError::new(
@@ -179,8 +183,15 @@ impl Shared {
         let worker = Arc::clone(&asked.upstream().worker);
         let context = asked.context();
         let timeout = asked.upstream().policy.call_timeout;
+        let late = worker
+            .known_now()
+            .is_some_and(|known| known.dialect.cancels_late());
         // By itself: the worker is told even if the requester goes away, or the answer takes long.
         let telling = tokio::spawn(async move { worker.call(&request, &context, timeout).await });
+        if late {
+            self.latch_canceled(&record).await?;
+            return self.canceled(&asked, &record).await;
+        }
         match tokio::time::timeout(CANCEL_PATIENCE, telling).await {
             Ok(Ok(Ok(Reply { value, .. }))) => {
                 if let Answer::Task(mut task) = value {
@@ -231,9 +242,14 @@ impl Shared {
         asked: Asked,
         subscribe: TaskRequest,
     ) -> Result<Response<Body>, Error> {
+        let mut asked = asked;
         let record = match self.record(&asked, &subscribe.id).await? {
-            Some(record) => record,
+            Some(record) => {
+                asked = asked.about(Some(&record));
+                record
+            }
             None => {
+                asked = asked.about_workers_own().await?;
                 if decide(&asked.situation(Want::Stream, false, false).await?) == Plan::Pass {
                     return self.pass_call(asked).await;
                 }

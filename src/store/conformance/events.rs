@@ -63,6 +63,7 @@ pub async fn a_record_comes_back_as_it_was_given(store: Subject) {
         context_id: Some("c".to_owned()),
         worker: "http://worker/".to_owned(),
         source: "stream".to_owned(),
+        requester: "praisonai".to_owned(),
         push_token_hash: Some([9; 32]),
         credentials: Some(Sealed(vec![0, 1, 255])),
     };
@@ -147,6 +148,7 @@ pub async fn append_without_events_changes_the_link_only(store: Subject) {
     append.task = Arc::new(Task::default());
     let link = WorkerLink {
         source: "poll".to_owned(),
+        requester: "v0.3/jsonrpc".to_owned(),
         credentials: Some(Sealed(vec![1])),
         ..WorkerLink::default()
     };

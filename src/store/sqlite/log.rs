@@ -82,10 +82,10 @@ pub(super) fn create(
         .prepare_cached(
             "INSERT INTO tasks (route, tenant, id, epoch, owner, state, context_id, first_seq, last_seq, created_at,
                 updated_at, ended_at, snapshot_seq, snapshot_bytes, tail_bytes, worker_task_id, worker_context_id,
-                worker, source, push_token_hash, credentials, status_at)
+                worker, source, push_token_hash, credentials, status_at, requester)
              VALUES (:route, :tenant, :id, :epoch, :owner, :state, :context_id, 1, :last, :created_at,
                 :now, :ended_at, :last, :bytes, 0, :worker_task_id, :worker_context_id,
-                :worker, :source, :push_token_hash, :credentials, :status_at)
+                :worker, :source, :push_token_hash, :credentials, :status_at, :requester)
              ON CONFLICT (route, tenant, id) DO NOTHING",
         )?
         .execute(named_params! {
@@ -105,6 +105,7 @@ pub(super) fn create(
             ":worker_context_id": link.context_id,
             ":worker": link.worker,
             ":source": link.source,
+            ":requester": link.requester,
             ":push_token_hash": link.push_token_hash,
             ":credentials": link.credentials.as_ref().filter(|_| !over).map(|sealed| &sealed.0),
             ":status_at": list::status_at(&record.task, now),
@@ -197,7 +198,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
         conn.prepare_cached(
             "UPDATE tasks SET updated_at = :now, worker_task_id = :worker_task_id,
                 worker_context_id = :worker_context_id, worker = :worker, source = :source,
-                push_token_hash = :push_token_hash, credentials = :credentials
+                push_token_hash = :push_token_hash, credentials = :credentials, requester = :requester
              WHERE task = :task",
         )?
         .execute(named_params! {
@@ -207,6 +208,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
             ":worker_context_id": link.context_id,
             ":worker": link.worker,
             ":source": link.source,
+            ":requester": link.requester,
             ":push_token_hash": link.push_token_hash,
             ":credentials": link.credentials.as_ref().filter(|_| !over).map(|sealed| &sealed.0),
         })?;
@@ -253,7 +255,7 @@ pub(super) fn rowid(conn: &Connection, key: &TaskKey) -> Result<Option<Rowid>, S
 
 pub(super) const RECORD: &str = "SELECT t.route, t.tenant, t.id, t.task, t.epoch, t.owner, t.first_seq, t.last_seq, t.created_at,
     t.updated_at, t.snapshot_seq, t.worker_task_id, t.worker_context_id, t.worker, t.source, t.push_token_hash,
-    t.credentials, s.json, t.status_at FROM tasks t JOIN snapshots s ON s.task = t.task ";
+    t.credentials, s.json, t.status_at, t.requester FROM tasks t JOIN snapshots s ON s.task = t.task ";
 
 /// A row as it was read: the JSON is looked at once the statement is over.
 pub(super) struct Raw {
@@ -287,6 +289,7 @@ impl Raw {
                 context_id: row.get(12)?,
                 worker: row.get(13)?,
                 source: row.get(14)?,
+                requester: row.get(19)?,
                 push_token_hash: row.get(15)?,
                 credentials: row.get::<_, Option<Vec<u8>>>(16)?.map(Sealed),
             },

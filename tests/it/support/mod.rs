@@ -14,6 +14,7 @@ pub mod protocol;
 pub mod proxy;
 pub mod python_worker;
 pub mod receiver;
+pub mod systems;
 pub mod worker;
 
 use std::future::Future;

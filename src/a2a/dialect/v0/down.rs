@@ -110,7 +110,7 @@ fn status_of(object: &mut Object) {
 }
 
 /// The name in 0.x.
-pub fn state_name(state: TaskState) -> &'static str {
+pub(in crate::a2a::dialect) fn state_name(state: TaskState) -> &'static str {
     match state {
         TaskState::Unspecified => "unknown",
         TaskState::Submitted => "submitted",
