@@ -2,7 +2,7 @@
 //! heard of at the worker, and silence is filled where the answer's form allows it.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response, StatusCode};
@@ -12,11 +12,13 @@ use hyper::body::Incoming;
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::a2a::dialect::http_json;
+use crate::net::client::WorkerClient;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
+use crate::wire::grpc::is_grpc;
 use crate::wire::{Body, KeepAliveSse, collect};
 use crate::worker::{CallError, Worker, below, is_hop_by_hop};
 
@@ -40,16 +42,20 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let response = exchange(worker, parts, body, uri)
-            .await
-            .map_err(|error| match error {
-                Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
-                    Error::BodyTooLarge {
-                        limit: self.max_body_bytes,
-                    }
+        // Other services of gRPC, health among them, are where the worker speaks gRPC, and over HTTP/2 alone.
+        let grpc = worker.grpc_address().filter(|_| is_grpc(&parts.headers));
+        let exchange = match grpc.and_then(|address| below(&address, path)) {
+            Some(uri) => exchange_over(worker.http2(), parts, body, uri).await,
+            None => exchange(worker, parts, body, uri).await,
+        };
+        let response = exchange.map_err(|error| match error {
+            Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
+                Error::BodyTooLarge {
+                    limit: self.max_body_bytes,
                 }
-                error => error,
-            })?;
+            }
+            error => error,
+        })?;
         Ok(self.passing(response, route))
     }
 
@@ -163,11 +169,26 @@ impl Shared {
 
 async fn exchange(
     worker: &Worker,
+    parts: Parts,
+    body: Body,
+    uri: Uri,
+) -> Result<Response<Incoming>, Error> {
+    exchange_over(worker.client(), parts, body, uri).await
+}
+
+async fn exchange_over(
+    client: &WorkerClient,
     mut parts: Parts,
     body: Body,
     uri: Uri,
 ) -> Result<Response<Incoming>, Error> {
     strip_hop_by_hop(&mut parts.headers);
+    if is_grpc(&parts.headers) {
+        // It belongs to one connection, and each of them needs it.
+        parts
+            .headers
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
     if let Some(host) = parts.headers.remove(HOST) {
         parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
@@ -175,8 +196,7 @@ async fn exchange(
     *request.method_mut() = parts.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
-    worker
-        .client()
+    client
         .request(request)
         .await
         .map_err(|error| Error::Worker(CallError::from_client(error)))
