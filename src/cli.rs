@@ -44,7 +44,7 @@ A flag may be given as a variable instead: --public-url as A2A_SIDECAR_PUBLIC_UR
 SIGHUP reads the file anew, SIGTERM drains and stops.
 Exit code: 0 all went well, 1 something failed, 2 the command line or the configuration is wrong.";
 
-/// Give every requester every mode of any A2A worker: blocking, polling, streaming and push.
+/// Give every requester every mode of any A2A worker: blocking, polling, streaming, push and callback.
 #[derive(Debug, Parser)]
 #[command(
     name = "a2a-sidecar",
@@ -129,7 +129,7 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub webhook_allow: Vec<String>,
-    /// How to watch the worker's tasks: auto, off, or of blocking, poll, stream, push those to use [default: auto]
+    /// How to watch the worker's tasks: auto, off, or of blocking, poll, stream, push, callback those to use [default: auto]
     #[arg(
         long,
         value_name = "MODE",

@@ -1,5 +1,5 @@
 //! a2a-sidecar: one program beside any A2A worker that gives every requester every mode (blocking, polling, streaming,
-//! push), in the version of A2A that the requester speaks.
+//! push, callback), in the version of A2A that the requester speaks.
 //!
 //! ```text
 //! request ── classify ── rescue ── record ── route ──┬── pass (bytes untouched) ─────────────────────► worker

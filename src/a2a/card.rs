@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::dialect::recognise;
-use super::{Binding, Dialect, Object, Version, extension};
+use super::{Binding, Dialect, Object, Version, callback, extension};
 
 mod complete;
 mod security;
@@ -247,6 +247,8 @@ pub struct CardPlan {
     pub streaming: bool,
     /// Whether a requester can register webhooks.
     pub push: bool,
+    /// Whether a requester can be called back.
+    pub callback: bool,
     /// Whether there is an extended card.
     pub extended: bool,
     /// Whether tasks and events are numbered for requesters that ask for it ([`extension::GENERATION`]).
@@ -373,9 +375,13 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
         capabilities.insert("streaming".to_owned(), Value::Bool(plan.streaming));
         capabilities.insert("pushNotifications".to_owned(), Value::Bool(plan.push));
         set(capabilities, "extendedAgentCard", v1, plan.extended);
+        let (uri, description) = (extension::GENERATION, extension::GENERATION_DESCRIPTION);
         if plan.generations && v1 {
-            offer(capabilities);
+            offer(capabilities, uri, description, true);
         }
+        // One that is the worker's (there may be another sidecar) is not what requesters get here.
+        let (uri, description) = (callback::EXTENSION, callback::EXTENSION_DESCRIPTION);
+        offer(capabilities, uri, description, plan.callback);
         if !v0 {
             // 1.0 has dropped it, and its strict readers refuse the card for it.
             capabilities.remove("stateTransitionHistory");
@@ -384,21 +390,18 @@ fn capabilities(out: &mut Object, plan: &CardPlan, v1: bool, v0: bool) {
     set(out, "supportsAuthenticatedExtendedCard", v0, plan.extended);
 }
 
-/// Adds the sidecar's own extension to the worker's, unless the worker is a sidecar that has added it.
-fn offer(capabilities: &mut Object) {
-    let extensions = capabilities
-        .entry("extensions")
-        .or_insert_with(|| Value::Array(Vec::new()));
-    if let Value::Array(extensions) = extensions
-        && !extensions
-            .iter()
-            .any(|known| text(known, "uri") == extension::GENERATION)
-    {
-        extensions.push(json!({
-            "uri": extension::GENERATION,
-            "description": extension::GENERATION_DESCRIPTION,
-            "required": false,
-        }));
+/// Puts an extension of the sidecar's own beside the worker's, in place of one of the same name; or leaves it out.
+fn offer(capabilities: &mut Object, uri: &str, description: &str, offered: bool) {
+    let mut extensions = match capabilities.remove("extensions") {
+        Some(Value::Array(extensions)) => extensions,
+        _ => Vec::new(),
+    };
+    extensions.retain(|known| text(known, "uri") != uri);
+    if offered {
+        extensions.push(json!({ "uri": uri, "description": description, "required": false }));
+    }
+    if !extensions.is_empty() {
+        capabilities.insert("extensions".to_owned(), Value::Array(extensions));
     }
 }
 

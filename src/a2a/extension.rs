@@ -1,7 +1,7 @@
 //! Extensions of the protocol that the sidecar offers to requesters by itself (specification §4.6), and how a requester
 //! asks for one: by its URI in the service parameter `A2A-Extensions` (`X-A2A-Extensions` in 0.3).
 //!
-//! There is one: **generations**, which A2A 1.1 brings as members of its own, for versions before that. A task's generation
+//! There are two. One, **callbacks**, has a module of its own ([`super::callback`]). The other is **generations**, which A2A 1.1 brings as members of its own, for versions before that. A task's generation
 //! rises with every change; events carry that which they led to, and a requester that has seen one can ask for the task as
 //! soon as it is newer. What 1.0 has no members for goes into `metadata`, so that every binding and every client can carry
 //! it; a number alone does not tell one life of a task from another, so the epoch goes with it.
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fields::Fault;
 use super::request::GetTaskRequest;
-use super::{Object, StreamResponse, Task};
+use super::{Object, StreamResponse, Task, callback};
 
 /// The URI of the extension.
 pub const GENERATION: &str = "urn:a2a-sidecar:generation:v1";
@@ -45,10 +45,20 @@ pub fn asks_for_generations(headers: &HeaderMap) -> bool {
     uris(headers).any(|uri| uri == GENERATION)
 }
 
-/// Takes the sidecar's own extension out of what goes on to a worker. Another sidecar there would else number the tasks as
-/// well, and each of its numbers would be news.
+/// Whether a requester asks for callbacks.
+#[must_use]
+pub fn asks_for_callbacks(headers: &HeaderMap) -> bool {
+    uris(headers).any(|uri| uri == callback::EXTENSION)
+}
+
+fn is_own(uri: &str) -> bool {
+    uri == GENERATION || uri == callback::EXTENSION
+}
+
+/// Takes the sidecar's own extensions out of what goes on to a worker. Another sidecar there would else number the tasks as
+/// well, and each of its numbers would be news; and it would call back too.
 pub fn remove_own(headers: &mut HeaderMap) {
-    if !asks_for_generations(headers) {
+    if !uris(headers).any(is_own) {
         return;
     }
     for name in HEADERS {
@@ -62,7 +72,7 @@ pub fn remove_own(headers: &mut HeaderMap) {
                 let kept: Vec<&str> = text
                     .split(',')
                     .map(str::trim)
-                    .filter(|uri| !uri.is_empty() && *uri != GENERATION)
+                    .filter(|uri| !uri.is_empty() && !is_own(uri))
                     .collect();
                 HeaderValue::from_str(&kept.join(", "))
                     .ok()
@@ -220,7 +230,10 @@ mod tests {
             ("authorization", "x"),
         ]);
         assert_eq!(asked, left);
-        let mut none = headers(&[("x-a2a-extensions", GENERATION)]);
+        let mut none = headers(&[
+            ("x-a2a-extensions", GENERATION),
+            ("a2a-extensions", callback::EXTENSION),
+        ]);
         remove_own(&mut none);
         assert!(none.is_empty());
     }

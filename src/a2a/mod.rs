@@ -4,6 +4,7 @@
 //! identity and every older dialect is a translation at the edge. Pure: no I/O, no runtime. Members that the
 //! model does not know travel in `extra` and come out again, so that a bridge loses nothing.
 
+pub mod callback;
 pub mod card;
 pub mod dialect;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod push;
 pub mod request;
 pub mod task;
 
+pub use callback::Callback;
 pub use dialect::{Binding, Dialect, Version};
 pub use error::A2aError;
 pub use event::{StreamResponse, TaskArtifactUpdateEvent, TaskStatusUpdateEvent};

@@ -15,7 +15,8 @@ use crate::a2a::{
 };
 use crate::hub::Hub;
 use crate::store::{
-    AttemptOutcome, MemoryStore, Principal, PushRegistration, Sealed, TaskRecord, WorkerLink,
+    AttemptOutcome, MemoryStore, Principal, PushRegistration, RegistrationKind, Sealed, TaskRecord,
+    WorkerLink,
 };
 use crate::task::{Seq, TaskKey};
 use crate::telemetry::Metrics;
@@ -227,6 +228,7 @@ async fn a_task_is_shown_with_its_ledger_and_without_its_content() {
     let (admin, hub, _) = admin();
     let key = key("one", "a b");
     let push = PushRegistration {
+        kind: RegistrationKind::Webhook,
         key: key.clone(),
         id: "p1".to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),

@@ -33,6 +33,9 @@ pub async fn route(route: &Route) -> String {
     if can.push {
         own.push(Mode::Push);
     }
+    if can.callback {
+        own.push(Mode::Callback);
+    }
     let added: Vec<_> = route
         .offer
         .iter()

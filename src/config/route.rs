@@ -13,7 +13,7 @@ use super::{Overrides, RouteConfig, Server, push_base_url};
 use crate::a2a::Dialect;
 use crate::proxy::route::{Delivery, Observe};
 use crate::sink;
-use crate::source::{self, Mode, PollPolicy, PushPolicy, StreamPolicy};
+use crate::source::{self, Mode, PollPolicy, PushPolicy, StreamPolicy, callback};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -221,18 +221,38 @@ fn route(
             server.public_url.as_deref(),
         )
     });
-    let wanted = source.prefer.contains(&Mode::Push);
-    if wanted && made.is_none() && !push_base_given && !push.has("base_url") && worker.is_some() {
+    let wanted = [Mode::Push, Mode::Callback]
+        .into_iter()
+        .find(|mode| source.prefer.contains(mode));
+    if let Some(wanted) = wanted
+        && made.is_none()
+        && !push_base_given
+        && !push.has("base_url")
+        && worker.is_some()
+    {
         push.fault(
             "base_url",
             Wrong::new(
-                "is missing: `observe` names push, and it is not known at which address the worker reaches the sidecar",
+                format!(
+                    "is missing: `observe` names {}, and it is not known at which address the worker reaches the sidecar",
+                    wanted.name()
+                ),
                 "a URL, such as \"http://sidecar.internal:8080\", or a server.public_url",
             ),
         );
     }
+    let base_url = given.or(made).unwrap_or_default();
+    if source.prefer.contains(&Mode::Callback) && callback::is_cut(&base_url) {
+        push.fault(
+            "base_url",
+            Wrong::new(
+                format!("{} has a segment \"a2a\"", quoted(&base_url)),
+                "an address without one where `observe` names callback: workers that call back cut the address there",
+            ),
+        );
+    }
     source.push = PushPolicy {
-        base_url: given.or(made).unwrap_or_default(),
+        base_url,
         max_early: push.count("max_early", 1..=10_000, PushPolicy::default().max_early),
     };
     push.end();

@@ -287,8 +287,8 @@ pub(super) fn observe(value: &DeValue<'_>) -> Result<(Observe, Vec<Mode>), Wrong
 }
 
 fn observe_unknown(name: &str) -> Wrong {
-    let [a, b, c, d] = Mode::ALL.map(Mode::name);
-    unknown(name, "a mode", &["auto", "off", a, b, c, d])
+    let [a, b, c, d, e] = Mode::ALL.map(Mode::name);
+    unknown(name, "a mode", &["auto", "off", a, b, c, d, e])
 }
 
 /// The list, if nothing is in it twice.

@@ -40,6 +40,13 @@ pub enum Call {
         /// The body.
         body: Bytes,
     },
+    /// A worker that calls the sidecar back.
+    Callback {
+        /// The token in its address.
+        token: String,
+        /// The body; none where the worker only looks at what is there (its client asks for a card first).
+        body: Option<Bytes>,
+    },
     /// Anything else: it passes.
     Other,
 }
@@ -136,6 +143,7 @@ impl Call {
             Call::Card { .. } => "AgentCard",
             Call::ExtendedCard => Operation::GetExtendedAgentCard.name(),
             Call::Webhook { .. } => "Webhook",
+            Call::Callback { .. } => "Callback",
             Call::Other => "Other",
         }
     }
@@ -145,7 +153,11 @@ impl Call {
     pub fn dialect_name(&self) -> &'static str {
         match self {
             Call::A2a(call) => call.dialect.name(),
-            Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => "http",
+            Call::Card { .. }
+            | Call::ExtendedCard
+            | Call::Webhook { .. }
+            | Call::Callback { .. }
+            | Call::Other => "http",
         }
     }
 }

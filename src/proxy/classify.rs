@@ -27,7 +27,7 @@ use crate::a2a::dialect::{grpc, jsonrpc, paths};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::sink::render::Renderer;
-use crate::source::webhook;
+use crate::source::{callback, webhook};
 use crate::wire::grpc::is_grpc;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
 use crate::wire::{Body, CollectError, collect};
@@ -147,7 +147,15 @@ where
 #[allow(clippy::result_large_err)]
 fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<Body>> {
     let (method, path) = (request.method(), request.uri().path());
-    let call = if method == Method::GET || method == Method::HEAD {
+    let call = if let Some((token, _)) = callback::token(path) {
+        if method == Method::POST {
+            return Err(request);
+        }
+        Call::Callback {
+            token: token.to_owned(),
+            body: None,
+        }
+    } else if method == Method::GET || method == Method::HEAD {
         if path.ends_with(OLD_CARD_PATH) {
             Call::Card {
                 version: Some(Version::V0_2),
@@ -253,6 +261,14 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         return Ok(Classified {
             parts,
             call: Call::Webhook { token, body },
+            body: Body::empty(),
+        });
+    }
+    if let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
+        let body = Some(read(body, limit).await?);
+        return Ok(Classified {
+            parts,
+            call: Call::Callback { token, body },
             body: Body::empty(),
         });
     }

@@ -135,15 +135,22 @@ fn ways(situation: &Situation<'_>) -> Vec<Mode> {
             ways.push(mode);
         }
     };
+    let calls_back = can.callback && can.send && situation.reachable;
     for mode in situation.prefer {
         match mode {
             Mode::Stream => add(Mode::Stream, can.stream),
             Mode::Push => add(Mode::Push, can.push && can.send && situation.reachable),
+            Mode::Callback => add(Mode::Callback, calls_back),
             Mode::Poll => add(Mode::Poll, can.send),
             Mode::Blocking => add(Mode::Blocking, can.send && waits),
         }
     }
     add(Mode::Stream, can.streams_first);
+    if situation.prefer.is_empty() {
+        // A worker that calls back does its work only where it is told whom to call; one that does not is polled beside
+        // it, or answers when it is done.
+        add(Mode::Callback, calls_back);
+    }
     if waits {
         // The worker's own blocking answer needs no conversion.
         add(Mode::Blocking, can.send);

@@ -32,9 +32,11 @@ fn every(mut check: impl FnMut(&Situation<'_>)) {
                                             get: on(2),
                                             stream: on(3),
                                             push: on(4),
+                                            // Of account for sends only, as the other is for lists.
+                                            callback: on(6),
+                                            list: on(6),
                                             subscribe: on(3),
                                             streams_first: false,
-                                            list: on(6),
                                         },
                                         reachable: on(5),
                                         kept,
@@ -59,9 +61,10 @@ fn able(modes: &[Mode]) -> Abilities {
         get: modes.contains(&Mode::Poll),
         stream: modes.contains(&Mode::Stream),
         push: modes.contains(&Mode::Push),
+        callback: modes.contains(&Mode::Callback),
+        list: true,
         subscribe: modes.contains(&Mode::Stream),
         streams_first: false,
-        list: true,
     }
 }
 
@@ -309,6 +312,28 @@ fn a_worker_whose_streams_do_the_job_is_sent_everything_by_one() {
         assert_eq!(ways[0], Mode::Stream, "{want:?}");
         // Where that is refused, as usual.
         assert!(ways.contains(&Mode::Poll), "{want:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_may_call_back_is_told_whom_however_its_requester_asks() {
+    for want in [Want::Wait, Want::AtOnce, Want::Stream] {
+        let situation = sending(want, &[Mode::Blocking, Mode::Poll, Mode::Callback]);
+        assert_eq!(first_way(&situation), Mode::Callback, "{want:?}");
+        let unreachable = Situation {
+            reachable: false,
+            ..situation.clone()
+        };
+        assert_ne!(first_way(&unreachable), Mode::Callback, "{want:?}");
+        let prefer = [Mode::Poll];
+        let forbidden = Situation {
+            prefer: &prefer,
+            ..situation
+        };
+        let Plan::Send(ways) = decide(&forbidden) else {
+            panic!("{want:?} is not sent");
+        };
+        assert!(!ways.contains(&Mode::Callback), "{want:?}");
     }
 }
 

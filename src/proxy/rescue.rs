@@ -53,7 +53,11 @@ where
     fn call(&mut self, request: Classified) -> Self::Future {
         let call = match &request.call {
             Call::A2a(call) => Some((call.renderer.clone(), call.operation)),
-            Call::Card { .. } | Call::ExtendedCard | Call::Webhook { .. } | Call::Other => None,
+            Call::Card { .. }
+            | Call::ExtendedCard
+            | Call::Webhook { .. }
+            | Call::Callback { .. }
+            | Call::Other => None,
         };
         ResponseFuture {
             note: Note::of(&request.parts),

@@ -62,8 +62,8 @@ where
 
     fn call(&mut self, request: Classified) -> Self::Future {
         let found = self.routes.find(&request.parts).or_else(|| {
-            // A worker's webhook names its task by its token: any route's answer is the same.
-            matches!(request.call, Call::Webhook { .. })
+            // A worker's webhook or callback names its task by its token: any route's answer is the same.
+            matches!(request.call, Call::Webhook { .. } | Call::Callback { .. })
                 .then(|| self.routes.all().first().cloned())
                 .flatten()
         });

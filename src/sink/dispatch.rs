@@ -404,6 +404,7 @@ fn describe(result: &AttemptResult) -> String {
             status,
             retry_after: Some(wait),
         } => format!("{}, Retry-After {} s", answer(*status), wait.as_secs()),
+        AttemptResult::Failed { code } => format!("the agent answered with error {code}"),
         AttemptResult::Refused(refused) => format!("refused: {refused}"),
         AttemptResult::Connect => "no connection".to_owned(),
         AttemptResult::TimedOut => "no answer in time".to_owned(),

@@ -33,6 +33,21 @@ pub fn known_state(headers: &HeaderMap) -> Option<EventId> {
     EventId::parse(value.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
+/// Whether the requester has this state already: `If-None-Match` names it, alone or among others (RFC 9110 §13.1.2).
+#[must_use]
+pub fn has_state(headers: &HeaderMap, state: EventId) -> bool {
+    headers
+        .get_all(http::header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| {
+            let id = tag.trim_start_matches("W/").trim_matches('"');
+            tag == "*" || EventId::parse(id) == Some(state)
+        })
+}
+
 /// Waits until there is an event after the follower's cursor, at most `wait`; whether there is.
 ///
 /// # Errors
@@ -52,6 +67,25 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("prefer", value.parse().unwrap());
         preferred_wait(&headers, Duration::from_secs(60)).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn a_state_is_found_among_the_tags_of_a_requester() {
+        let state = EventId {
+            epoch: 1,
+            seq: crate::task::Seq(2),
+        };
+        let other = EventId { epoch: 2, ..state };
+        let has = |value: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert("if-none-match", value.parse().unwrap());
+            has_state(&headers, state)
+        };
+        assert!(has(format!("\"{state}\"")));
+        assert!(has(format!("\"x\", W/\"{state}\"")));
+        assert!(has("*".to_owned()));
+        assert!(!has(format!("\"{other}\"")));
+        assert!(!has_state(&HeaderMap::new(), state));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! cursor, and know nothing of sources or workers.
 
 pub mod block;
+pub mod callback;
 pub mod dispatch;
 pub mod long_poll;
 mod policy;

@@ -21,6 +21,11 @@ pub enum AttemptResult {
         /// How long the receiver asks to be left alone, if it does (`Retry-After`).
         retry_after: Option<Duration>,
     },
+    /// The agent that was called answered with an error of JSON-RPC, which rides on a 2xx.
+    Failed {
+        /// Its code.
+        code: i64,
+    },
     /// The guard does not permit the address. No byte was sent.
     Refused(Refused),
     /// No connection came about: name resolution, TCP or TLS.
@@ -58,6 +63,7 @@ impl AttemptResult {
     pub fn stage(&self) -> &'static str {
         match self {
             AttemptResult::Answered { .. } => "status",
+            AttemptResult::Failed { .. } => "rpc",
             AttemptResult::Refused(_) => "refused",
             AttemptResult::Connect => "connect",
             AttemptResult::TimedOut => "timeout",
@@ -85,7 +91,9 @@ impl AttemptResult {
             AttemptResult::Answered { status, .. } => *status == StatusCode::GONE,
             AttemptResult::Refused(_)
             | AttemptResult::Unprepared(Unprepared::Config | Unprepared::Gone) => true,
-            AttemptResult::Connect
+            // As a 4xx: an agent that is not set up yet may be soon.
+            AttemptResult::Failed { .. }
+            | AttemptResult::Connect
             | AttemptResult::TimedOut
             | AttemptResult::Broken
             | AttemptResult::Unprepared(Unprepared::Unseal | Unprepared::Encode) => false,

@@ -1,7 +1,8 @@
 //! Webhooks: makes one HTTP request from one delivery of the ledger, and posts it.
 //!
-//! Here is what a receiver sees (address, headers, signature, payload) and how its answer is classified. When to post,
-//! how often and what is recorded is not decided here: see [`super::dispatch`] and [`super::retry`].
+//! Here is what a receiver sees (address, headers, signature, payload) and how its answer is classified; of a callback,
+//! address and payload are those of [`super::callback`]. When to post, how often and what is recorded is not decided
+//! here: see [`super::dispatch`] and [`super::retry`].
 
 mod config;
 mod replay;
@@ -19,17 +20,21 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use url::Url;
 
+pub(super) use config::Target;
 pub use config::{InvalidConfig, validate};
 pub use sign::{InvalidKey, SigningKey};
 
+use super::callback;
 use super::retry::{AttemptResult, Unprepared, retry_after};
+use crate::a2a::callback::Form;
 use crate::a2a::{Dialect, StreamResponse, Task};
 use crate::hub::Hub;
 use crate::net::client::{DeliveryClient, DeliveryError};
 use crate::store::seal::Sealer;
-use crate::store::{Delivery, DeliveryKind, Millis, PushRegistration, StoreError, TaskRecord};
+use crate::store::{
+    Delivery, DeliveryKind, Millis, PushRegistration, StoreError, TaskRecord, push,
+};
 use crate::task::{Seq, TaskKey};
-use config::Target;
 use replay::Replays;
 
 /// The message's id: the same at every attempt, so that a receiver can tell a repeat.
@@ -56,6 +61,8 @@ pub struct Prepared {
     pub headers: HeaderMap,
     /// The payload, in the dialect of the push config.
     pub body: Bytes,
+    /// Whether it is a call over JSON-RPC, whose answer can be an error with a 2xx.
+    pub is_call: bool,
 }
 
 /// Where a delivery goes, before there is a payload: small, while a payload can be as large as a task. No `Debug`: it
@@ -64,6 +71,8 @@ pub struct Opened {
     record: TaskRecord,
     target: Target,
     dialect: Dialect,
+    /// What is sent where this is no webhook but a callback.
+    callback: Option<Form>,
 }
 
 impl Opened {
@@ -144,20 +153,23 @@ impl Webhooks {
             .record(&delivery.key)
             .await?
             .ok_or(Unprepared::Gone)?;
-        let config =
-            crate::store::push::open(&self.sealer, registration).map_err(|_| Unprepared::Unseal)?;
-        let mut target = Target::of(&config).map_err(|_| Unprepared::Config)?;
         let dialect = Dialect::from_name(&registration.dialect).ok_or(Unprepared::Encode)?;
-        if let Some(name) = dialect.token_header()
-            && let Some(token) = target.headers.get(NOTIFICATION_TOKEN).cloned()
-        {
-            let name = HeaderName::from_static(name);
-            target.headers.insert(name, token);
-        }
+        let config = push::open(&self.sealer, registration).map_err(|_| Unprepared::Unseal)?;
+        let (target, callback) = match config {
+            push::Config::Webhook(config) => (
+                Target::of(&config).map(|target| target.with_token_as(dialect.token_header())),
+                None,
+            ),
+            push::Config::Callback(callback) => (
+                callback::target(&callback, dialect, delivery.attempts),
+                Some(callback.form),
+            ),
+        };
         Ok(Opened {
             record,
-            target,
+            target: target.map_err(|_| Unprepared::Config)?,
             dialect,
+            callback,
         })
     }
 
@@ -175,9 +187,17 @@ impl Webhooks {
             record,
             target,
             dialect,
+            callback,
         } = opened;
-        let (body, content_type) = self.payload(delivery, record, *dialect).await?;
         let id = message_id(record.epoch, delivery);
+        let (body, content_type) = match callback {
+            Some(form) => {
+                let task = self.task_at(delivery, record).await?;
+                let body = callback::body(form, *dialect, &task, &id, delivery.created_at);
+                (body, "application/json")
+            }
+            None => self.payload(delivery, record, *dialect).await?,
+        };
         let timestamp = now.div_euclid(1000).to_string();
         let header = |value: &str| HeaderValue::from_str(value).map_err(|_| Unprepared::Encode);
         let mut headers = target.headers.clone();
@@ -196,7 +216,21 @@ impl Webhooks {
             url: target.url.clone(),
             headers,
             body,
+            is_call: callback.is_some(),
         })
+    }
+
+    /// The task after the delivery's event.
+    async fn task_at(
+        &self,
+        delivery: &Delivery,
+        record: &TaskRecord,
+    ) -> Result<Arc<Task>, StoreError> {
+        let then = self
+            .replays
+            .at(&self.hub, record, &delivery.config_id, delivery.seq)
+            .await?;
+        Ok(then.task)
     }
 
     async fn payload(
@@ -275,16 +309,17 @@ pub trait Post: Send + Sync + 'static {
 #[async_trait]
 impl Post for DeliveryClient {
     async fn post(&self, request: Prepared, limit: Duration) -> AttemptResult {
-        let request = self
+        let is_call = request.is_call;
+        let posted = self
             .request(Method::POST, request.url)
             .headers(request.headers)
             .body(request.body)
             .timeout(limit)
             .build();
-        let Ok(request) = request else {
+        let Ok(posted) = posted else {
             return AttemptResult::Unprepared(Unprepared::Config);
         };
-        let mut response = match self.execute(request).await {
+        let mut response = match self.execute(posted).await {
             Ok(response) => response,
             Err(DeliveryError::Refused(refused)) => return AttemptResult::Refused(refused),
             Err(DeliveryError::Http(error)) if error.is_timeout() => {
@@ -305,17 +340,21 @@ impl Post for DeliveryClient {
                 .and_then(|value| retry_after(value, crate::hub::now())),
         };
         let rest = async {
-            let mut read = 0;
+            let mut rest = Vec::new();
             while let Ok(Some(chunk)) = response.chunk().await {
-                read += chunk.len();
-                if read > MAX_ANSWER_BYTES {
+                if rest.len() + chunk.len() > MAX_ANSWER_BYTES {
                     break;
                 }
+                rest.extend_from_slice(&chunk);
             }
+            rest
         };
-        // Whether the rest came, broke or took too long: the status stands.
-        let _ = timeout(MAX_ANSWER_WAIT, rest).await;
-        result
+        // Whether the rest came, broke or took too long: the status stands, unless what came is an error.
+        let rest = timeout(MAX_ANSWER_WAIT, rest).await;
+        match rest.ok().and_then(|rest| callback::error_of(&rest)) {
+            Some(code) if is_call && result.delivered() => AttemptResult::Failed { code },
+            _ => result,
+        }
     }
 }
 

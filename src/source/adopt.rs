@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::{Sources, Upstream, seal_context};
-use crate::a2a::Request;
 use crate::a2a::request::{Answer, GetTaskRequest};
+use crate::a2a::{PushConfig, Request};
 use crate::hub;
-use crate::store::{Principal, PushRegistration, StoreError, TaskRecord, WorkerLink};
+use crate::store::{Principal, PushRegistration, StoreError, TaskRecord, WorkerLink, push};
 use crate::task::{Seq, TaskKey};
 use crate::worker::{CallContext, CallError};
 
@@ -124,15 +124,18 @@ impl Sources {
         Ok(())
     }
 
-    /// The config of a registration, opened.
+    /// The config of a registration, opened; none if it is a callback, which is no push config to anybody.
     ///
     /// # Errors
     /// `Corrupt` if the key that it was sealed with is not the one in use.
     pub fn open_push(
         &self,
         registration: &PushRegistration,
-    ) -> Result<crate::a2a::PushConfig, StoreError> {
-        crate::store::push::open(&self.inner.sealer, registration)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))
+    ) -> Result<Option<PushConfig>, StoreError> {
+        match push::open(&self.inner.sealer, registration) {
+            Ok(push::Config::Webhook(config)) => Ok(Some(config)),
+            Ok(push::Config::Callback(_)) => Ok(None),
+            Err(error) => Err(StoreError::Corrupt(error.to_string())),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The blocking source: the one answer of a worker that answers when it is done, after the task has been announced.
 
 use super::Mode;
-use super::open::{Pending, status_now};
+use super::open::{Pending, outcome};
 use super::supervise::{Left, Watch, Way, told};
-use crate::a2a::{Artifact, Message, StreamResponse, Task, TaskState, TaskStatus};
+use crate::a2a::{Message, StreamResponse, Task};
 use crate::store::{StoreError, TaskRecord};
 
 impl Watch {
@@ -51,6 +51,7 @@ impl Watch {
         match opening.stream {
             Some(stream) => Left::For(Way::Stream(stream)),
             None if mode == Mode::Push => Left::For(Way::Push),
+            None if mode == Mode::Callback => Left::For(Way::Callback),
             None => Left::For(Way::Choose),
         }
     }
@@ -58,21 +59,9 @@ impl Watch {
     pub(super) async fn outcome(
         &self,
         record: &TaskRecord,
-        mut message: Message,
+        message: Message,
     ) -> Result<(), StoreError> {
-        message.task_id = Some(record.key.id.to_string());
-        message.context_id = Some(record.task.context_id.clone());
-        let artifact = Artifact {
-            artifact_id: message.message_id.clone(),
-            parts: message.parts.clone(),
-            ..Artifact::default()
-        };
-        let mut task = Task::clone(&record.task);
-        task.artifacts.push(artifact);
-        task.status = TaskStatus {
-            message: Some(message),
-            ..status_now(TaskState::Completed)
-        };
+        let task = outcome(Task::clone(&record.task), message);
         self.sources
             .hub()
             .observe_whole(&self.key, task, Some(record.last_seq))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::open::{OpenError, OwnWebhook, PushOrder, Turn, Want, announced, status_now};
-use super::{Early, Mode, Sources, seal_context, webhook};
+use super::{Early, Mode, Sources, callback, seal_context, webhook};
 use crate::a2a::{Artifact, Message, Role, StreamResponse, Task, TaskState, TaskStatus};
 use crate::hub;
 use crate::store::{PushRegistration, StoreError, TaskRecord, WorkerLink};
@@ -175,13 +175,25 @@ impl Sources {
         )
     }
 
-    pub(super) fn own_webhook(&self, turn: &Turn) -> Option<OwnWebhook> {
-        if turn
-            .existing
-            .as_ref()
-            .is_some_and(|record| record.link.push_token_hash.is_some())
+    /// An address of the sidecar's own for one task, for a worker that tells of it by this way.
+    pub(super) fn own_webhook(&self, turn: &Turn, way: Mode) -> Option<OwnWebhook> {
+        let path = match way {
+            // Every message brings its own: the one before is known by its digest alone.
+            Mode::Callback => callback::PATH,
+            _ => webhook::PATH,
+        };
+        if way != Mode::Callback
+            && turn
+                .existing
+                .as_ref()
+                .is_some_and(|record| record.link.push_token_hash.is_some())
         {
             // The worker keeps its config with the task: the one of the first turn still holds.
+            return None;
+        }
+        let push = &turn.upstream.policy.push;
+        if way == Mode::Callback && callback::is_cut(&push.base_url) {
+            // The worker would call somewhere else; polling does without.
             return None;
         }
         let mut token = [0u8; 32];
@@ -191,7 +203,6 @@ impl Sources {
         }
         let token = hex(&token);
         let token_hash = webhook::token_hash(&token);
-        let push = &turn.upstream.policy.push;
         self.inner.early.insert(
             token_hash,
             Early {
@@ -200,7 +211,7 @@ impl Sources {
             },
         );
         Some(OwnWebhook {
-            url: format!("{}{}{token}", push.base_url, webhook::PATH),
+            url: format!("{}{path}{token}", push.base_url),
             token_hash,
         })
     }

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod block;
+pub mod callback;
 mod keep;
 mod merge;
 mod open;
@@ -30,7 +31,6 @@ pub use open::{First, OpenError, PushOrder, Turn, Want};
 pub use policy::{Policy, PollPolicy, PushPolicy, StreamPolicy};
 pub use upstream::Upstream;
 
-use crate::a2a::StreamResponse;
 use crate::hub::Hub;
 use crate::store::seal::Sealer;
 use crate::store::{StoreError, TaskFilter, TaskRecord};
@@ -38,7 +38,7 @@ use crate::task::TaskKey;
 use crate::task::ids::{Alias, IdMap};
 use crate::worker::CallContext;
 
-/// How news of a task travels (the design's five modes, but for the callback of older agents).
+/// How news of a task travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
     /// The answer comes when the task is done.
@@ -49,11 +49,19 @@ pub enum Mode {
     Stream,
     /// Webhooks.
     Push,
+    /// A task, or a message, sent back when the task is over: to an agent of whoever asked for it.
+    Callback,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 4] = [Mode::Blocking, Mode::Poll, Mode::Stream, Mode::Push];
+    pub const ALL: [Mode; 5] = [
+        Mode::Blocking,
+        Mode::Poll,
+        Mode::Stream,
+        Mode::Push,
+        Mode::Callback,
+    ];
 
     /// The name in the configuration, logs and metrics.
     #[must_use]
@@ -63,6 +71,7 @@ impl Mode {
             Mode::Poll => "poll",
             Mode::Stream => "stream",
             Mode::Push => "push",
+            Mode::Callback => "callback",
         }
     }
 
@@ -104,7 +113,7 @@ struct Running {
 /// Webhooks that came before the answer to the send that asked for them.
 #[derive(Default)]
 struct Early {
-    events: VecDeque<StreamResponse>,
+    events: VecDeque<webhook::News>,
     bound: usize,
 }
 

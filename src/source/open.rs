@@ -11,13 +11,14 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::supervise::Start;
-use super::{Mode, Sources, Upstream};
+use super::{Mode, Sources, Upstream, callback};
+use crate::a2a::callback::CALLBACK_TASK;
 use crate::a2a::request::Answer;
 use crate::a2a::{
-    Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task, TaskState,
-    TaskStatus, TaskStatusUpdateEvent,
+    Artifact, Dialect, Message, PushConfig, Request, SendMessageRequest, StreamResponse, Task,
+    TaskState, TaskStatus, TaskStatusUpdateEvent,
 };
-use crate::store::{Principal, StoreError, TaskRecord};
+use crate::store::{Principal, StoreError, TaskRecord, push};
 use crate::task::{Seq, TaskKey};
 use crate::worker::{Ability, CallContext, CallError, EventStream, Opened};
 
@@ -35,15 +36,15 @@ pub enum Want {
     Stream,
 }
 
-/// A webhook that comes with a send.
+/// A webhook or a callback that comes with a send.
 #[derive(Clone, Debug)]
 pub struct PushOrder {
     /// The config's id.
     pub id: String,
-    /// The dialect that it was given in.
+    /// The dialect of what is posted.
     pub dialect: Dialect,
     /// The config.
-    pub config: PushConfig,
+    pub config: push::Config,
 }
 
 /// One message to the worker.
@@ -152,8 +153,8 @@ impl Sources {
         let mut refused = Vec::new();
         let mut error = CallError::BadAnswer("there is no way to send to the worker".to_owned());
         for way in turn.ways.iter().copied() {
-            let webhook = (way == Mode::Push)
-                .then(|| self.own_webhook(&turn))
+            let webhook = matches!(way, Mode::Push | Mode::Callback)
+                .then(|| self.own_webhook(&turn, way))
                 .flatten();
             let mut pending = pending(&turn, way, webhook.as_ref());
             let first = match patience {
@@ -169,7 +170,7 @@ impl Sources {
                     return Box::pin(self.opened(turn, way, opening, webhook)).await;
                 }
                 None => {
-                    if matches!(way, Mode::Poll | Mode::Push) {
+                    if matches!(way, Mode::Poll | Mode::Push | Mode::Callback) {
                         turn.upstream
                             .worker
                             .learn(Ability::ReturnImmediately, false);
@@ -190,7 +191,7 @@ impl Sources {
                     refused.push(match way {
                         Mode::Stream => Ability::Stream,
                         Mode::Push => Ability::Push,
-                        Mode::Blocking | Mode::Poll => Ability::Send,
+                        Mode::Blocking | Mode::Poll | Mode::Callback => Ability::Send,
                     });
                 }
             }
@@ -211,16 +212,27 @@ impl Sources {
             extensions,
             stream,
         } = opening;
-        if way == Mode::Poll
+        if matches!(way, Mode::Poll | Mode::Callback)
             && first
                 .status()
                 .is_some_and(|status| !status.state.is_terminal())
         {
             turn.upstream.worker.learn(Ability::ReturnImmediately, true);
         }
+        let first = match first {
+            StreamResponse::Message(message) if turn.must_call_back() => {
+                StreamResponse::Task(outcome(turn.task(), message))
+            }
+            first => first,
+        };
         if let StreamResponse::Message(mut message) = first {
             if let Some(record) = &turn.existing {
                 super::id_map(record).map_message(&mut message);
+                for order in &turn.push {
+                    self.hub()
+                        .register(self.seal_push(&record.key, order)?)
+                        .await?;
+                }
             }
             if let Some(webhook) = webhook {
                 self.inner.early.remove(&webhook.token_hash);
@@ -273,6 +285,9 @@ impl Sources {
                 self.hub().register(self.seal_push(&key, order)?).await?;
             }
         }
+        if !fresh && way == Mode::Callback {
+            self.expect_at(&key, webhook.as_ref()).await?;
+        }
         let whole = stream.is_none();
         let since = Some(self.taken_up(&turn, &record).await?);
         self.merge(&record, &turn.upstream, first, since, whole)
@@ -283,6 +298,7 @@ impl Sources {
         }
         let start = match stream {
             Some(stream) => Start::Stream(stream),
+            None if webhook.is_some() && way == Mode::Callback => Start::Callback,
             None if webhook.is_some() => Start::Push,
             None => Start::Choose,
         };
@@ -307,30 +323,14 @@ impl Sources {
         webhook: Option<OwnWebhook>,
     ) -> Result<First, OpenError> {
         let (record, before) = if let Some(record) = turn.existing.clone() {
+            if way == Mode::Callback {
+                self.expect_at(&record.key, webhook.as_ref()).await?;
+            }
             self.taken_up(&turn, &record).await?;
             let before = record.last_seq;
             (record, before)
         } else {
-            let id = turn
-                .request
-                .own_id
-                .clone()
-                .unwrap_or_else(|| Uuid::new_v4().to_string());
-            let mut message = turn.request.message.clone();
-            let context_id = message
-                .context_id
-                .clone()
-                .unwrap_or_else(|| Uuid::new_v4().to_string());
-            message.task_id = Some(id.clone());
-            message.context_id = Some(context_id.clone());
-            let task = Task {
-                id: id.clone(),
-                context_id,
-                // Without a time: the worker's clock places its own statuses, and this one is before them all.
-                status: announced(),
-                history: vec![message],
-                ..Task::default()
-            };
+            let task = turn.task();
             let record = self.record(&turn, way, task, None, webhook.as_ref())?;
             let push = self.registrations(&turn, &record.key)?;
             self.hub().create(record.clone(), push).await?;
@@ -378,6 +378,39 @@ impl Sources {
 }
 
 impl Turn {
+    /// Whether its requester is called back about a new task: then there has to be one.
+    fn must_call_back(&self) -> bool {
+        self.existing.is_none()
+            && self
+                .push
+                .iter()
+                .any(|order| matches!(order.config, push::Config::Callback(_)))
+    }
+
+    /// A task of the sidecar's own making for a message that has none yet.
+    fn task(&self) -> Task {
+        let id = self
+            .request
+            .own_id
+            .clone()
+            .unwrap_or_else(|| Uuid::new_v4().to_string());
+        let mut message = self.request.message.clone();
+        let context_id = message
+            .context_id
+            .clone()
+            .unwrap_or_else(|| Uuid::new_v4().to_string());
+        message.task_id = Some(id.clone());
+        message.context_id = Some(context_id.clone());
+        Task {
+            id,
+            context_id,
+            // Without a time: the worker's clock places its own statuses, and this one is before them all.
+            status: announced(),
+            history: vec![message],
+            ..Task::default()
+        }
+    }
+
     pub(super) fn key(&self, id: &str) -> TaskKey {
         TaskKey {
             route: self.upstream.route.clone(),
@@ -396,15 +429,25 @@ fn pending(turn: &Turn, way: Mode, webhook: Option<&OwnWebhook>) -> Pending {
         super::id_map(record).inverse().map_send(&mut send);
     }
     let mut configuration = send.configuration.take().unwrap_or_default();
-    configuration.task_push_notification_config = webhook.map(|webhook| PushConfig {
-        id: Some(OWN_CONFIG_ID.to_owned()),
-        url: webhook.url.clone(),
-        ..PushConfig::default()
-    });
+    configuration.task_push_notification_config = None;
+    match webhook {
+        Some(webhook) if way == Mode::Callback => {
+            let metadata = send.metadata.get_or_insert_default();
+            metadata.insert(CALLBACK_TASK.to_owned(), callback::order(&webhook.url));
+        }
+        Some(webhook) => {
+            configuration.task_push_notification_config = Some(PushConfig {
+                id: Some(OWN_CONFIG_ID.to_owned()),
+                url: webhook.url.clone(),
+                ..PushConfig::default()
+            });
+        }
+        None => {}
+    }
     configuration.return_immediately = match way {
         Mode::Stream => None,
         Mode::Blocking => Some(false),
-        Mode::Poll | Mode::Push => Some(true),
+        Mode::Poll | Mode::Push | Mode::Callback => Some(true),
     };
     send.configuration = Some(configuration);
     let worker = Arc::clone(&turn.upstream.worker);
@@ -461,6 +504,22 @@ fn opening(answer: Answer, extensions: Option<HeaderValue>) -> Result<Opening, C
         extensions,
         stream: None,
     })
+}
+
+/// The task with a worker's Message as its outcome.
+pub(super) fn outcome(mut task: Task, mut message: Message) -> Task {
+    message.task_id = Some(task.id.clone());
+    message.context_id = Some(task.context_id.clone());
+    task.artifacts.push(Artifact {
+        artifact_id: message.message_id.clone(),
+        parts: message.parts.clone(),
+        ..Artifact::default()
+    });
+    task.status = TaskStatus {
+        message: Some(message),
+        ..status_now(TaskState::Completed)
+    };
+    task
 }
 
 /// The status of a task, or of a turn, that the sidecar announces.

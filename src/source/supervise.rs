@@ -33,6 +33,8 @@ pub(super) enum Start {
     Stream(Box<EventStream>),
     /// The sidecar's own webhook is registered.
     Push,
+    /// The worker was given an address to call back.
+    Callback,
     /// Nothing: the best way is to be found.
     Choose,
     /// As `Choose`, after a restart: what was under way is lost.
@@ -44,6 +46,7 @@ pub(super) enum Way {
     Stream(Box<EventStream>),
     Subscribe,
     Push,
+    Callback,
     Poll,
     Choose,
 }
@@ -141,6 +144,7 @@ impl Watch {
             Start::Opening(pending, way) => Way::Opening(pending, way),
             Start::Stream(stream) => Way::Stream(stream),
             Start::Push => Way::Push,
+            Start::Callback => Way::Callback,
             Start::Choose => Way::Choose,
             Start::Resume => match Box::pin(self.resume()).await {
                 Some(way) => way,
@@ -168,6 +172,7 @@ impl Watch {
                 Way::Stream(stream) => Box::pin(self.stream(&record, stream)).await,
                 Way::Subscribe => Box::pin(self.subscribe(&record)).await,
                 Way::Push => Box::pin(self.push(&record)).await,
+                Way::Callback => Box::pin(self.callback(&record)).await,
                 Way::Poll => Box::pin(self.poll(&record)).await,
                 Way::Choose => Box::pin(self.choose(&record)).await,
             };
@@ -209,13 +214,14 @@ impl Watch {
         let named = record.link.task_id.is_some();
         let usable = |mode: &Mode| match mode {
             Mode::Stream => can.subscribe && named,
-            Mode::Push => record.link.push_token_hash.is_some(),
+            Mode::Push => record.link.push_token_hash.is_some() && !can.callback,
+            Mode::Callback => record.link.push_token_hash.is_some() && can.callback,
             Mode::Poll => can.get && named,
             Mode::Blocking => false,
         };
         let prefer = &self.upstream.policy.prefer;
         let way = if prefer.is_empty() {
-            [Mode::Push, Mode::Stream, Mode::Poll]
+            [Mode::Callback, Mode::Push, Mode::Stream, Mode::Poll]
                 .iter()
                 .find(|mode| usable(mode))
         } else {
@@ -226,6 +232,7 @@ impl Watch {
         };
         match way {
             Some(Mode::Push) => Left::For(Way::Push),
+            Some(Mode::Callback) => Left::For(Way::Callback),
             Some(Mode::Stream) => {
                 // A stream that nobody reads costs the worker for nothing, as long as the task can be read later.
                 if can.get {

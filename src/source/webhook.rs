@@ -5,13 +5,21 @@
 use sha2::{Digest, Sha256};
 
 use super::{Sources, Upstream};
-use crate::a2a::StreamResponse;
 use crate::a2a::dialect::decode_webhook;
+use crate::a2a::{StreamResponse, Task};
 use crate::store::{StoreError, TaskRecord};
 use std::sync::Arc;
 
 /// The path below which the sidecar's own webhooks are; the token follows.
 pub const PATH: &str = "/.a2a-sidecar/webhook/";
+
+/// What comes to an address of the sidecar's own.
+pub(super) enum News {
+    /// An event, in the worker's ids.
+    Event(StreamResponse),
+    /// A callback: what came of the task, in a task that is not the one that it is about.
+    Outcome(Task),
+}
 
 /// What became of a webhook.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +56,16 @@ impl Sources {
         upstream: impl Fn(&str) -> Option<Arc<Upstream>>,
     ) -> Result<(), ReceiveError> {
         let event = decode_webhook(body).map_err(|error| ReceiveError::Malformed(error.message))?;
+        self.take_in(token, News::Event(event), upstream).await
+    }
+
+    /// Takes in what came to the address that has this token.
+    pub(super) async fn take_in(
+        &self,
+        token: &str,
+        event: News,
+        upstream: impl Fn(&str) -> Option<Arc<Upstream>>,
+    ) -> Result<(), ReceiveError> {
         let token_hash = token_hash(token);
         if let Some(mut early) = self.inner.early.get_mut(&token_hash) {
             // The send is not answered yet. It must not be made to wait for the webhook's acknowledgement: some workers
@@ -102,8 +120,12 @@ impl Sources {
         &self,
         record: &TaskRecord,
         upstream: &Arc<Upstream>,
-        event: StreamResponse,
+        news: News,
     ) -> Result<(), StoreError> {
+        let event = match news {
+            News::Event(event) => event,
+            News::Outcome(task) => return self.called_back(record, task).await,
+        };
         // 0.x bodies are the whole task: nothing would be learnt by reading it once more.
         let whole = matches!(event, StreamResponse::Task(_));
         self.merge(record, upstream, event, None, whole).await?;

@@ -21,8 +21,8 @@ pub use push::*;
 use std::sync::Arc;
 
 use super::{
-    Append, DeliveryState, LogEntry, Millis, Principal, PushRegistration, Sealed, Store,
-    StoreError, TaskRecord, WorkerLink,
+    Append, DeliveryState, LogEntry, Millis, Principal, PushRegistration, RegistrationKind, Sealed,
+    Store, StoreError, TaskRecord, WorkerLink,
 };
 use crate::a2a::{
     Artifact, Part, PartContent, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
@@ -67,6 +67,8 @@ macro_rules! store_conformance {
             register_brings_the_task_as_it_stands_then_later_events,
             register_replaces_and_hurries_what_was_pending,
             unregister_drops_what_was_pending,
+            a_callback_gets_nothing_but_the_end,
+            a_callback_registered_after_the_end_gets_the_task_as_it_stands,
             a_claim_takes_the_oldest_of_each_config,
             a_claim_brings_the_push_config,
             a_claim_holds_until_it_runs_out,
@@ -135,6 +137,7 @@ fn chunk(id: &str, text: &str) -> StreamResponse {
 
 fn config(key: &TaskKey, id: &str, created_at: Millis) -> PushRegistration {
     PushRegistration {
+        kind: RegistrationKind::Webhook,
         key: key.clone(),
         id: id.to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),

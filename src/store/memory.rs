@@ -15,8 +15,8 @@ use async_trait::async_trait;
 
 use super::{
     Append, Delivery, DeliveryId, DeliveryKind, DeliveryState, ListCursor, ListFilter, ListPage,
-    LogEntry, Millis, Nanos, Principal, PushRegistration, StoreError, TaskFilter, TaskLog,
-    TaskRecord, list,
+    LogEntry, Millis, Nanos, Principal, PushRegistration, RegistrationKind, StoreError, TaskFilter,
+    TaskLog, TaskRecord, list,
 };
 use crate::a2a::StreamResponse;
 use crate::task::{Seq, TaskKey};
@@ -206,9 +206,12 @@ impl Inner {
         Some(self.tasks.get(key?)?.record.clone())
     }
 
-    /// Puts events at the end of a task's log and a delivery of each at the end of each config's queue.
+    /// Puts events at the end of a task's log and a delivery of each at the end of each config's queue; in a callback's
+    /// only the last one, if the task (which is the one after them already) is over.
     fn extend(&mut self, key: &TaskKey, events: Vec<Arc<StreamResponse>>, now: Millis) {
+        let mut left = events.len();
         for event in events {
+            left -= 1;
             let Some(entry) = self.tasks.get_mut(key) else {
                 return;
             };
@@ -219,7 +222,13 @@ impl Inner {
                 event,
                 observed_at: now,
             });
-            let configs: Vec<String> = entry.push.iter().map(|push| push.id.clone()).collect();
+            let end = left == 0 && entry.record.task.status.state.is_terminal();
+            let configs: Vec<String> = entry
+                .push
+                .iter()
+                .filter(|push| end || push.kind == RegistrationKind::Webhook)
+                .map(|push| push.id.clone())
+                .collect();
             for config_id in configs {
                 self.enqueue(key, config_id, seq, DeliveryKind::Event, now);
             }

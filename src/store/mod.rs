@@ -114,11 +114,22 @@ pub struct Append {
     pub now: Millis,
 }
 
-/// A push config that the sidecar serves.
+/// What is made of a registration, and so which events it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationKind {
+    /// A webhook for every event; registered late, one for the task as it stands first.
+    Webhook,
+    /// One call when the task is over: for its last event, or, registered after that, for the task as it stands.
+    Callback,
+}
+
+/// A push config that the sidecar serves, or a callback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushRegistration {
     /// The task.
     pub key: TaskKey,
+    /// Which deliveries it gets.
+    pub kind: RegistrationKind,
     /// The config's id, unique within the task.
     pub id: String,
     /// The name of the dialect that it was registered in, which is that of the payloads.
@@ -241,7 +252,8 @@ pub struct TaskFilter {
 #[async_trait]
 pub trait TaskLog: Send + Sync {
     /// Keeps a new task with its first events (numbered from 1, so `record.last_seq` is their count) and the push
-    /// configs that came with the send; every event gets a delivery for each of them. `Conflict` if the key exists.
+    /// configs that came with the send; every event gets a delivery for each of them, as [`RegistrationKind`] says.
+    /// `Conflict` if the key exists.
     /// Credentials of a task that is over are not kept, here and in `append`.
     async fn create(
         &self,
@@ -251,7 +263,7 @@ pub trait TaskLog: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Appends events, and makes a pending delivery for each event and each push config of the task, in the same
-    /// transaction. `Conflict` if `expect` is not the record's `last_seq`, `NotFound` if there is no record.
+    /// transaction; for a callback only of the last event, and only if the task is over after it. `Conflict` if `expect` is not the record's `last_seq`, `NotFound` if there is no record.
     async fn append(&self, append: Append) -> Result<(), StoreError>;
 
     /// The record, or none.
@@ -312,7 +324,7 @@ pub trait TaskLog: Send + Sync {
 #[async_trait]
 pub trait Subscriptions: Send + Sync {
     /// Keeps a config (replacing one of the same id) and makes one pending [`DeliveryKind::Snapshot`] for the task as
-    /// it stands; later events follow. What was pending for a replaced one stays before it and is due at the new one's
+    /// it stands (for a callback only if it is over); later events follow. What was pending for a replaced one stays before it and is due at the new one's
     /// `created_at` at the latest: a corrected address need not wait for the old one's backoff. `NotFound` if there is
     /// no such task.
     async fn register(&self, push: PushRegistration) -> Result<(), StoreError>;

@@ -82,7 +82,7 @@ pub(super) fn merge<'a>(
     status: Option<&Message>,
     unanchored: Unanchored,
 ) -> Merged<'a> {
-    let aside = status.filter(|status| !status.message_id.is_empty());
+    let aside = status.filter(|status| !status.message_id.is_empty() || status.role != Role::Agent);
     let mut merged = Merged::default();
     let mut gap: Vec<&'a Message> = Vec::new();
     // What is known up to the last anchor, with the new messages at their places.
@@ -156,7 +156,8 @@ fn place<'k, 'a: 'k>(
     placed.retain(|&message| {
         let named = !message.message_id.is_empty();
         let earlier = before.iter().copied();
-        let repeats = said_before(earlier.filter(|known| named || !is_aside(known)), message);
+        let counts = |known: &&Message| named || !is_aside(known) || same(known, message);
+        let repeats = said_before(earlier.filter(counts), message);
         if !repeats {
             before.push(message);
         }

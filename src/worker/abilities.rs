@@ -67,6 +67,8 @@ pub struct Abilities {
     pub stream: bool,
     /// Webhooks.
     pub push: bool,
+    /// Calls to an address that comes with the send, when it is done: whether this one does, only time tells.
+    pub callback: bool,
     /// A task that is under way can be watched.
     pub subscribe: bool,
     /// A stream is the best way for every send.
@@ -116,6 +118,7 @@ impl Learned {
             ),
             get: can(Ability::Get, of_kind.get.unwrap_or(true)),
             stream,
+            callback: of_kind.callback.unwrap_or(false),
             subscribe: can(
                 Ability::Subscribe,
                 of_kind.subscribe.unwrap_or_else(|| {

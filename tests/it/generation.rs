@@ -204,6 +204,43 @@ async fn it_is_the_same_over_http_json() {
 }
 
 #[tokio::test]
+async fn a_plain_poller_over_http_json_is_told_that_nothing_has_changed() {
+    let (worker, sidecar) = scene(Version::V1).await;
+    let client = sidecar.client(Version::V1);
+    let (id, mut stream) = halfway(&client).await;
+    let read = async |path: String, tag: Option<&str>| {
+        let url = format!("{}/tasks/{path}", sidecar.url.trim_end_matches('/'));
+        let mut headers = vec![("a2a-version".to_owned(), "1.0".to_owned())];
+        headers.extend(tag.map(|tag| ("if-none-match".to_owned(), tag.to_owned())));
+        let exchange = request(Method::GET, &url, &headers, "").await;
+        exchange.unwrap().whole().await
+    };
+    let first = read(id.clone(), None).await;
+    let tag = first.header("etag").expect("a validator").to_owned();
+    let same = read(id.clone(), Some(&tag)).await;
+    assert_eq!((same.status.as_u16(), same.text().as_ref()), (304, ""));
+    assert_eq!(same.header("etag"), Some(&*tag));
+    assert_eq!(same.header("content-type"), None);
+    let other = read(id.clone(), Some("\"0000000000000001.1\"")).await;
+    assert_eq!(other.status, 200);
+
+    worker.release("half");
+    stream.complete().await;
+    let changed = read(id.clone(), Some(&tag)).await;
+    assert_eq!(changed.status, 200);
+    assert_ne!(changed.header("etag"), Some(&*tag));
+    let task: Value = serde_json::from_slice(&changed.body).unwrap();
+    assert_eq!(task["status"]["state"], "TASK_STATE_COMPLETED");
+    // Over JSON-RPC the answer is the task, whatever the requester has.
+    let tag = changed.header("etag").unwrap();
+    let headers = [("if-none-match".to_owned(), tag.to_owned())];
+    let rpc = client
+        .call_with(Op::Get, json!({ "id": id }), &headers)
+        .await;
+    check_job(&rpc.heard(), "over JSON-RPC");
+}
+
+#[tokio::test]
 async fn lists_from_the_log_are_numbered_too() {
     let worker = only(Mode::Poll, Version::V03).start().await;
     let sidecar = Conf::before(&worker.url).start().await;

@@ -2,6 +2,7 @@
 
 mod access;
 mod bindings;
+mod callback;
 mod cancel;
 mod cards;
 mod faults;

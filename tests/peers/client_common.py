@@ -287,9 +287,12 @@ async def run(open_adapter, parse_webhook, modes) -> None:
     plan = json.load(sys.stdin)
     webhooks = Webhooks(parse_webhook)
     await webhooks.start()
-    adapter = await open_adapter(plan["base"])
+    adapters = {
+        binding: await open_adapter(plan["base"], binding)
+        for binding in sorted({spec["binding"] for spec in plan["cells"]})
+    }
     slots = asyncio.Semaphore(CONCURRENCY)
-    cells = [Cell(spec, adapter, webhooks, plan["gates"]) for spec in plan["cells"]]
+    cells = [Cell(spec, adapters[spec["binding"]], webhooks, plan["gates"]) for spec in plan["cells"]]
     await asyncio.gather(*(run_cell(cell, modes[cell.spec["mode"]], slots) for cell in cells))
     await webhooks.stop()
     for cell in cells:

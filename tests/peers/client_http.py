@@ -1,6 +1,7 @@
 """Requester without an SDK, for what the SDKs' clients cannot do: long-polling and resuming by Last-Event-ID.
 
-`--dialect v1.0` or `v0.3`. The address of the JSON-RPC endpoint is taken from the agent card, as the SDKs do.
+`--dialect v1.0` or `v0.3`, and for v1.0 both bindings that plain HTTP can speak. The address of the endpoint is taken
+from the agent card, as the SDKs do.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ DIALECTS = {
 
 
 class Adapter:
+    """Over JSON-RPC; what differs over HTTP+JSON is in `HttpJson`."""
+
     def __init__(self, dialect: str, http: httpx.AsyncClient, url: str) -> None:
         self.v1 = dialect == "v1.0"
         self.words = DIALECTS[dialect]
@@ -43,13 +46,14 @@ class Adapter:
         self.url = url
 
     @classmethod
-    async def open(cls, dialect: str, base: str) -> Adapter:
+    async def open(cls, dialect: str, base: str, binding: str) -> Adapter:
         http = httpx.AsyncClient(timeout=None, headers=DIALECTS[dialect]["headers"])
         card = (await http.get(f"{base}/.well-known/agent-card.json")).raise_for_status().json()
         if dialect == "v0.3":
             return cls(dialect, http, card["url"])
-        interfaces = [i for i in card["supportedInterfaces"] if i["protocolBinding"] == "JSONRPC"]
-        return cls(dialect, http, next(i["url"] for i in interfaces if i["protocolVersion"].startswith("1.")))
+        made, name = (HttpJson, "HTTP+JSON") if binding == "http" else (cls, "JSONRPC")
+        interfaces = [i for i in card["supportedInterfaces"] if i["protocolBinding"] == name]
+        return made(dialect, http, next(i["url"] for i in interfaces if i["protocolVersion"].startswith("1.")))
 
     def call(self, operation: str, params: dict) -> dict:
         return {"jsonrpc": "2.0", "id": str(uuid.uuid4()), "method": self.words[operation], "params": params}
@@ -72,14 +76,12 @@ class Adapter:
         )
         return result(response.raise_for_status().json())
 
-    async def events(self, operation: str, params: dict, last_event_id: str | None = None, opened=None):
+    async def events(self, url: str, body: dict, last_event_id: str | None = None, opened=None):
         """Yields (id, result) of each SSE frame; calls `opened` once the response has begun."""
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
-        async with self.http.stream(
-            "POST", self.url, json=self.call(operation, params), headers=headers
-        ) as response:
+        async with self.http.stream("POST", url, json=body, headers=headers) as response:
             response.raise_for_status()
             kind = response.headers.get("content-type", "")
             if not kind.startswith("text/event-stream"):
@@ -93,14 +95,41 @@ class Adapter:
                 elif line.startswith("data:"):
                     data.append(line[5:].removeprefix(" "))
                 elif not line and data:
-                    yield event_id, result(json.loads("\n".join(data)))
+                    yield event_id, self.frame(json.loads("\n".join(data)))
                     event_id, data = None, []
 
+    def frame(self, data: dict) -> dict:
+        return result(data)
+
     def stream(self, text: str):
-        return self.events("stream", {"message": self.message(text)})
+        return self.events(self.url, self.call("stream", {"message": self.message(text)}))
 
     def resume(self, task_id: str, last_event_id: str, opened):
-        return self.events("subscribe", {"id": task_id}, last_event_id, opened)
+        return self.events(self.url, self.call("subscribe", {"id": task_id}), last_event_id, opened)
+
+
+class HttpJson(Adapter):
+    """Over HTTP+JSON of v1.0: a path for each operation, and no envelope."""
+
+    def at(self, path: str) -> str:
+        return self.url.rstrip("/") + path
+
+    async def send_at_once(self, text: str) -> dict:
+        body = {"message": self.message(text), "configuration": {"returnImmediately": True}}
+        return (await self.http.post(self.at("/message:send"), json=body)).raise_for_status().json()
+
+    async def long_poll(self, task_id: str) -> dict:
+        response = await self.http.get(self.at(f"/tasks/{task_id}"), headers={"Prefer": f"wait={WAIT}"})
+        return response.raise_for_status().json()
+
+    def frame(self, data: dict) -> dict:
+        return data
+
+    def stream(self, text: str):
+        return self.events(self.at("/message:stream"), {"message": self.message(text)})
+
+    def resume(self, task_id: str, last_event_id: str, opened):
+        return self.events(self.at(f"/tasks/{task_id}:subscribe"), {}, last_event_id, opened)
 
 
 def result(answer: dict) -> dict:
@@ -137,4 +166,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--dialect", choices=DIALECTS, required=True)
     dialect = parser.parse_args().dialect
-    main(lambda base: Adapter.open(dialect, base), lambda body: body, {"long-poll": long_poll, "resume": resume})
+    modes = {"long-poll": long_poll, "resume": resume}
+    main(lambda base, binding: Adapter.open(dialect, base, binding), lambda body: body, modes)

@@ -63,7 +63,7 @@ class Adapter:
         self.client = client
 
     @classmethod
-    async def open(cls, base: str) -> Adapter:
+    async def open(cls, base: str, _binding: str) -> Adapter:
         return cls(await A2AClient.get_client_from_agent_card_url(httpx.AsyncClient(), base))
 
     async def send(self, text, *, wait, hook=None, task_id=None, context_id=None) -> dict:

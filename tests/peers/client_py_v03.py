@@ -1,4 +1,4 @@
-"""Requester on the a2a-sdk 0.3.x client, unmodified and with its default timeouts."""
+"""Requester on the a2a-sdk 0.3.x client over any of its bindings, unmodified and with its default timeouts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,32 @@ from a2a.types import (
     TaskPushNotificationConfig,
     TaskQueryParams,
     TextPart,
+    TransportProtocol,
 )
 
 from client_common import main
+
+
+def over_grpc() -> dict:
+    """The SDK asks the factory for a channel with every client; one is kept for each address, as applications do."""
+    import grpc
+
+    channels = {}
+
+    def channel(address: str):
+        if address not in channels:
+            channels[address] = grpc.aio.insecure_channel(address)
+        return channels[address]
+
+    return {"supported_transports": [TransportProtocol.grpc], "grpc_channel_factory": channel}
+
+
+# How this SDK is told which of the card's bindings to use; JSON-RPC is its default.
+CHOICES = {
+    "jsonrpc": dict,
+    "http": lambda: {"supported_transports": [TransportProtocol.http_json]},
+    "grpc": over_grpc,
+}
 
 
 def message(text: str, task_id: str | None, context_id: str | None) -> Message:
@@ -45,17 +68,18 @@ def news(event) -> dict:
 
 
 class Adapter:
-    def __init__(self, http, card) -> None:
+    def __init__(self, http, card, chosen: dict) -> None:
         self.http = http
         self.card = card
+        self.chosen = chosen
 
     @classmethod
-    async def open(cls, base: str) -> Adapter:
+    async def open(cls, base: str, binding: str) -> Adapter:
         http = httpx.AsyncClient()
-        return cls(http, await A2ACardResolver(http, base).get_agent_card())
+        return cls(http, await A2ACardResolver(http, base).get_agent_card(), CHOICES[binding]())
 
     def client(self, **config):
-        return ClientFactory(ClientConfig(httpx_client=self.http, **config)).create(self.card)
+        return ClientFactory(ClientConfig(httpx_client=self.http, **self.chosen, **config)).create(self.card)
 
     async def send(self, text, *, wait, hook=None, task_id=None, context_id=None) -> dict:
         hooks = [PushNotificationConfig(**hook)] if hook else []
@@ -79,7 +103,8 @@ class Adapter:
         return dump(await self.client().cancel_task(TaskIdParams(id=task_id)))
 
     async def set_hook(self, task_id, hook) -> None:
-        config = PushNotificationConfig(**hook)
+        # Over HTTP+JSON and gRPC this client reads no answer whose config has no id, and sends the one it is given.
+        config = PushNotificationConfig(id=None if not self.chosen else f"hook-{task_id}", **hook)
         await self.client().set_task_callback(
             TaskPushNotificationConfig(task_id=task_id, push_notification_config=config)
         )

@@ -1,4 +1,4 @@
-"""Requester on the a2a-sdk 1.x client, unmodified and with its default timeouts."""
+"""Requester on the a2a-sdk 1.x client over any of its bindings, unmodified and with its default timeouts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from client_common import main
 
 
+def over_grpc() -> dict:
+    import grpc
+
+    return {"supported_protocol_bindings": ["GRPC"], "grpc_channel_factory": grpc.aio.insecure_channel}
+
+
+# How this SDK is told which of the card's bindings to use; JSON-RPC is its default.
+CHOICES = {
+    "jsonrpc": dict,
+    "http": lambda: {"supported_protocol_bindings": ["HTTP+JSON"]},
+    "grpc": over_grpc,
+}
+
+
 def message(text: str, task_id: str | None, context_id: str | None) -> Message:
     return Message(
         message_id=str(uuid.uuid4()),
@@ -38,8 +52,12 @@ class Adapter:
         self.single = single
 
     @classmethod
-    async def open(cls, base: str) -> Adapter:
-        return cls(await create_client(base), await create_client(base, ClientConfig(streaming=False)))
+    async def open(cls, base: str, binding: str) -> Adapter:
+        chosen = CHOICES[binding]()
+        return cls(
+            await create_client(base, ClientConfig(**chosen)),
+            await create_client(base, ClientConfig(streaming=False, **chosen)),
+        )
 
     async def send(self, text, *, wait, hook=None, task_id=None, context_id=None) -> dict:
         request = SendMessageRequest(message=message(text, task_id, context_id))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::script::Artifact;
 
-/// An agent's message: its id and its text parts joined.
+/// An agent's message: its id and its parts joined.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said {
     id: String,
@@ -209,6 +209,21 @@ pub(crate) fn part(it: &Value) -> Value {
     Value::Object(out)
 }
 
+/// The same with the members of every object in one order: protobuf keeps none.
+fn sorted(it: &Value) -> Value {
+    match it {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(fields) => {
+            let fields: BTreeMap<&String, Value> = fields
+                .iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
+            json!(fields)
+        }
+        other => other.clone(),
+    }
+}
+
 /// Protobuf's `Value` knows only floating-point numbers: 3 comes back as 3.0, which is the same number.
 fn with_float_numbers(it: &Value) -> Value {
     match it {
@@ -253,16 +268,25 @@ fn is_agent(message: &Value) -> bool {
 }
 
 fn said_in(message: &Value) -> Said {
-    let parts = list(&message["parts"]).filter_map(|part| part["text"].as_str());
     Said {
         id: text(&message["messageId"]),
-        text: parts.collect::<Vec<_>>().join("\n"),
+        text: said(list(&message["parts"])),
     }
+}
+
+/// What a message says, as one text: its texts, and its other parts in their common form.
+pub(crate) fn said<'a>(parts: impl Iterator<Item = &'a Value>) -> String {
+    let one = |it| match part(it) {
+        Value::Object(part) if part.len() == 1 && part.contains_key("text") => text(&part["text"]),
+        other => sorted(&other).to_string(),
+    };
+    parts.map(one).collect::<Vec<_>>().join("\n")
 }
 
 fn status_message(it: &Value) -> Option<Said> {
     Some(&it["status"]["message"])
-        .filter(|message| message.is_object())
+        // The 0.3 Python SDK's HTTP+JSON and gRPC say a missing message as one without parts.
+        .filter(|message| list(&message["parts"]).next().is_some())
         .map(said_in)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::grid::Cell;
-use crate::heard::part;
+use crate::heard::{News, part, said as said_in_parts};
 use crate::judge::faults;
 
 const NONE: [String; 0] = [];
@@ -307,4 +307,27 @@ fn both_versions_of_a_part_are_the_same_part() {
         json!({"kind": "text", "text": "t"}),
     ];
     assert_eq!(v1.each_ref().map(part), v0.each_ref().map(part));
+}
+
+#[test]
+fn a_message_is_all_its_parts_whatever_the_order_of_members() {
+    let said = |data: Value| said_in_parts([json!({"text": "look"}), json!({"data": data})].iter());
+    let whole = said(json!({"a": 1, "b": {"c": 2, "d": null}}));
+    assert_eq!(whole, said(json!({"b": {"d": null, "c": 2.0}, "a": 1.0})));
+    assert_ne!(whole, said(json!({"a": 1, "b": {"c": 2}})));
+    assert_ne!(whole, "look");
+}
+
+#[test]
+fn a_status_message_without_parts_is_none() {
+    let update = |message: Value| {
+        let status = json!({"state": "TASK_STATE_WORKING", "message": message});
+        News::read(&json!({"statusUpdate": {"taskId": "t", "status": status}}))
+    };
+    let empty = json!({"messageId": "", "role": "agent", "parts": []});
+    assert!(matches!(update(empty), Ok(News::Status { said: None, .. })));
+    assert!(matches!(
+        update(said("so")),
+        Ok(News::Status { said: Some(_), .. })
+    ));
 }

@@ -4,6 +4,7 @@
 //! [`grid::pairs`]) leaves cells out; `PEERS_DIRECT=1` leaves the sidecar out, to check the peers themselves.
 //! Writes `target/peers/grid.md` and `grid.json`, and the logs of all processes to `target/peers/logs/`.
 
+mod by_hand;
 mod grid;
 mod heard;
 mod judge;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::grid::{Cell, Pair, REQUESTERS};
+use crate::grid::{CLIENTS, Cell, Pair};
 use crate::process::{Places, Server, run_client, start_sidecar, start_worker};
 use crate::report::{Verdict, Verdicts};
 
@@ -102,18 +103,18 @@ async fn run_pair(places: &Places, pair: &Pair, direct: bool) -> Verdicts {
     let gates = worker.url.as_str();
     let base = sidecar.as_ref().map_or(gates, |sidecar| &sidecar.url);
     let mut verdicts = Verdicts::new();
-    let clients = REQUESTERS.map(|requester| async move {
+    let clients = CLIENTS.map(|client| async move {
         let mut cells: Vec<&Cell> = pair
             .cells
             .iter()
-            .filter(|cell| cell.requester == requester)
+            .filter(|cell| grid::sdk(&cell.requester) == client)
             .collect();
         // The slowest first, so that the others run meanwhile.
         cells.sort_by_key(|cell| cell.scenario != "long");
         if cells.is_empty() {
             return Verdicts::new();
         }
-        match run_client(places, requester, &cells, base, gates).await {
+        match run_client(places, client, &cells, base, gates).await {
             Ok(lines) => judged(&cells, &lines),
             Err(fault) => all_fail(&cells, &fault),
         }
@@ -138,8 +139,8 @@ async fn start(
     }
     // Each worker and each restriction meets both stores.
     let place =
-        |list: [&str; 4], name: &str| list.iter().position(|one| *one == name).unwrap_or_default();
-    let parity = place(grid::WORKERS, pair.worker) + place(grid::RESTRICTIONS, pair.restriction);
+        |list: &[&str], name: &str| list.iter().position(|one| *one == name).unwrap_or_default();
+    let parity = place(&grid::WORKERS, pair.worker) + place(&grid::RESTRICTIONS, pair.restriction);
     let store = match parity % 2 {
         0 => "memory:".to_owned(),
         _ => format!("sqlite:{}", folder.path().join("sidecar.db").display()),

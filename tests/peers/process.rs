@@ -5,12 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::grid::{Cell, Pair};
+use crate::grid::{Cell, Pair, binding, sdk};
 
 /// A process of the grid that does not say within this time that it listens is broken.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -27,6 +26,11 @@ pub(crate) struct Places {
     logs: PathBuf,
 }
 
+/// A program of the crate beside this one: Cargo puts it where it puts the sidecar.
+fn rust_peer(binary: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_a2a-sidecar")).with_file_name(binary)
+}
+
 impl Places {
     /// Finds them, and fails with what to do if `setup` has not run. The JavaScript files are put beside their
     /// `node_modules`, where alone Node looks for these.
@@ -37,6 +41,13 @@ impl Places {
             if !installed.join(stamp).is_file() {
                 return Err(format!(
                     "the real peers are not installed ({stamp} is missing): run tests/run"
+                ));
+            }
+        }
+        for binary in ["peer-worker", "peer-client"] {
+            if !rust_peer(binary).is_file() {
+                return Err(format!(
+                    "the Rust peers are not built ({binary} is missing): run tests/run, or cargo build -p a2a-sidecar-peers"
                 ));
             }
         }
@@ -77,8 +88,13 @@ impl Places {
         command
     }
 
+    fn rust(&self, binary: &str) -> Command {
+        Command::new(rust_peer(binary))
+    }
+
     fn worker(&self, sdk: &str) -> Command {
         match sdk {
+            "rust-v1" => self.rust("peer-worker"),
             "js-v1" => self.node("worker.mjs"),
             _ => self.python(sdk, &format!("worker_{}.py", sdk.replace('-', "_"))),
         }
@@ -91,6 +107,7 @@ impl Places {
                 command.args(["--dialect", dialect]);
                 command
             }
+            None if requester == "rust-v1" => self.rust("peer-client"),
             None if requester == "js-v1" => self.node("client.mjs"),
             None => self.python(
                 requester,
@@ -114,9 +131,10 @@ pub(crate) struct Server {
 /// Starts the pair's worker.
 pub(crate) async fn start_worker(places: &Places, pair: &Pair) -> Result<Server, String> {
     let name = format!("{}-{}-worker", pair.worker, pair.restriction);
-    let mut command = places.worker(pair.worker);
+    let mut command = places.worker(sdk(pair.worker));
     command
         .args(["--restrict", pair.restriction])
+        .args(["--binding", binding(pair.worker)])
         .stdout(Stdio::piped())
         .stderr(log_file(&places.log(&name))?);
     let mut child = spawn(command, &name)?;
@@ -169,7 +187,8 @@ pub(crate) async fn run_client(
     gates: &str,
 ) -> Result<Vec<Value>, String> {
     let first = cells.first().map_or("none", |cell| cell.id.as_str());
-    let name = first.split('/').take(3).collect::<Vec<_>>().join("-") + "-client";
+    let pair: Vec<&str> = first.split('/').take(2).collect();
+    let name = format!("{}-{requester}-client", pair.join("-"));
     let log = places.log(&name);
     let orders: Vec<Value> = cells.iter().map(|cell| cell.order()).collect();
     let plan = json!({"base": base, "gates": gates, "cells": orders}).to_string();
@@ -265,38 +284,6 @@ async fn announced(
             tail(&path)
         )),
     }
-}
-
-/// One JSON-RPC call by hand; gives the answer, or the first event of a stream.
-pub(crate) async fn call(
-    url: &str,
-    version: Option<&str>,
-    request: &Value,
-) -> Result<Value, String> {
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
-    let body = request.to_string();
-    let version = version
-        .map(|version| format!("A2A-Version: {version}\r\n"))
-        .unwrap_or_default();
-    // HTTP/1.0, so that the answer comes in one piece and ends with the connection.
-    let head = format!(
-        "POST / HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\n{version}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(format!("{head}{body}").as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    let answer = match timeout(START_LIMIT, exchange).await {
-        Ok(answer) => answer.map_err(|error| error.to_string())?,
-        Err(_) => return Err(format!("no answer to {body}")),
-    };
-    let (_, content) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let event = content.lines().find_map(|line| line.strip_prefix("data:"));
-    serde_json::from_str(event.unwrap_or(content)).map_err(|error| format!("{error} in {answer}"))
 }
 
 fn log_file(path: &Path) -> Result<Stdio, String> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::grid::{REQUESTERS, RESTRICTIONS, WORKERS, modes};
+use crate::grid::{LACKING, REQUESTERS, RESTRICTIONS, WORKERS, modes};
 
 /// The verdict on one cell.
 #[derive(Clone, Debug)]
@@ -39,32 +39,68 @@ fn mark((good, all): (usize, usize)) -> String {
 /// The grid in Markdown: first by requester, then by requester and mode.
 pub(crate) fn markdown(verdicts: &Verdicts) -> String {
     let (good, all) = count(verdicts, "");
-    let mut out = format!(
-        "{good} of {all} cells pass. Rows: worker and the one mode that it is restricted to.\n\n"
+    let mut out = format!("{good} of {all} cells pass.\n\n");
+    let _ = writeln!(
+        out,
+        "Each SDK over each of its bindings (JSON-RPC where the name says none), the workers as they come:\n"
     );
-    table(&mut out, &REQUESTERS, |row, requester| {
+    table(&mut out, &["any"], &REQUESTERS, |row, requester| {
         mark(count(verdicts, &format!("{row}/{requester}/")))
     });
+    let _ = writeln!(
+        out,
+        "\nThe workers restricted to one mode (all scenarios between the first SDKs over JSON-RPC, one for each mode of the \
+         other requesters, which take turns where the worker is not one of those):\n"
+    );
+    table(&mut out, &RESTRICTED, &REQUESTERS, |row, requester| {
+        mark(count(verdicts, &format!("{row}/{requester}/")))
+    });
+    for (requester, mode, why) in LACKING {
+        let _ = writeln!(out, "\n{requester} is not asked for {mode}: {why}.");
+    }
     for requester in REQUESTERS {
         let _ = writeln!(out, "\nRequester {requester}:\n");
-        table(&mut out, &modes(requester), |row, mode| {
+        table(&mut out, &RESTRICTIONS, &modes(requester), |row, mode| {
             mark(count(verdicts, &format!("{row}/{requester}/{mode}/")))
         });
     }
     out
 }
 
-fn table(out: &mut String, columns: &[&str], cell: impl Fn(&str, &str) -> String) {
-    let _ = writeln!(out, "| worker | restricted to | {} |", columns.join(" | "));
-    let _ = writeln!(out, "|---|---|{}", "---|".repeat(columns.len()));
+/// The restrictions but that to nothing.
+const RESTRICTED: [&str; 4] = ["blocking", "poll", "stream", "push"];
+
+/// A table of those rows and columns in which there is a cell.
+fn table(
+    out: &mut String,
+    restrictions: &[&str],
+    columns: &[&str],
+    cell: impl Fn(&str, &str) -> String,
+) {
+    let mut rows = Vec::new();
     for worker in WORKERS {
-        for restriction in RESTRICTIONS {
+        for restriction in restrictions {
             let row = format!("{worker}/{restriction}");
             let cells: Vec<String> = columns.iter().map(|column| cell(&row, column)).collect();
             if cells.iter().any(|cell| cell != "-") {
-                let _ = writeln!(out, "| {worker} | {restriction} | {} |", cells.join(" | "));
+                rows.push((worker, restriction, cells));
             }
         }
+    }
+    let used: Vec<usize> = (0..columns.len())
+        .filter(|&at| rows.iter().any(|(_, _, cells)| cells[at] != "-"))
+        .collect();
+    let heads: Vec<&str> = used.iter().map(|&at| columns[at]).collect();
+    let _ = writeln!(out, "| worker | restricted to | {} |", heads.join(" | "));
+    let _ = writeln!(out, "|---|---|{}", "---|".repeat(heads.len()));
+    for (worker, restriction, cells) in rows {
+        let cells: Vec<&str> = used.iter().map(|&at| cells[at].as_str()).collect();
+        let restriction = if *restriction == "any" {
+            "nothing"
+        } else {
+            restriction
+        };
+        let _ = writeln!(out, "| {worker} | {restriction} | {} |", cells.join(" | "));
     }
 }
 

@@ -3,10 +3,11 @@
 //! Plays nothing itself.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::heard::part;
+use crate::heard::{part, said};
 
 /// An artifact as it stands when its last chunk has come: its name and its parts in one common form.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +19,7 @@ pub(crate) struct Artifact {
 /// Everything that a task of one scenario does, all turns together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
-    /// The text of every status message, in order.
+    /// What every status message says, in order.
     pub(crate) messages: Vec<String>,
     /// How many of `messages` come before the gate, if there is one.
     pub(crate) messages_before_gate: usize,
@@ -65,12 +66,10 @@ impl Script {
             if self.states.last().is_none_or(|last| last != state) {
                 self.states.push(state.to_owned());
             }
-            self.messages.push(
-                step["text"]
-                    .as_str()
-                    .expect("a status has a text")
-                    .to_owned(),
-            );
+            assert!(step["text"].is_string(), "a status has a text");
+            let text = json!({"text": step["text"]});
+            let more = step["parts"].as_array().into_iter().flatten();
+            self.messages.push(said(once(&text).chain(more)));
             if !self.gated {
                 self.messages_before_gate += 1;
             }

@@ -1,17 +1,20 @@
-"""What the three Python workers share: the scripted agent and the restriction to one mode.
+"""What the three Python workers share: the scripted agent, the restriction to one mode, and the server.
 
 The agent's script is `scenarios.json`, which the harness reads too, so that both sides know what a task does.
-The restriction wraps the real SDK server from outside, as ASGI middleware: what the worker does not offer never
-reaches the SDK under its own name, so the refusal is the SDK's own. This file imports no SDK.
+Over JSON-RPC the restriction wraps the real SDK server from outside, as ASGI middleware: what the worker does not offer
+never reaches the SDK under its own name, so the refusal is the SDK's own. Over HTTP+JSON and gRPC it is `limited`, around
+the SDK's request handler, and the SDK's binding says what that refuses. This file imports no SDK.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import json
 import socket
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 SCENARIOS = json.loads((Path(__file__).parent / "scenarios.json").read_text())
@@ -21,7 +24,34 @@ CANCEL_PATIENCE = 60.0
 # A gate that nobody opens opens by itself (seconds): longer than any cell's deadline, so it only saves memory.
 GATE_PATIENCE = 120.0
 
-MODES = ("blocking", "poll", "stream", "push")
+MODES = ("blocking", "poll", "stream", "push", "any")
+BINDINGS = ("jsonrpc", "http", "grpc")
+
+# What a worker offers under each restriction; "any" is a worker as it comes.
+OFFERED = {
+    "blocking": {"send"},
+    "poll": {"send", "get"},
+    "stream": {"stream", "subscribe", "get"},
+    "push": {"send", "get", "push"},
+    "any": {"send", "stream", "subscribe", "get", "push"},
+}
+
+
+@dataclass
+class Place:
+    """Where a worker serves, and what: `url` is its HTTP address, which has the card whatever the binding."""
+
+    url: str
+    mode: str
+    binding: str
+
+    @property
+    def streams(self) -> bool:
+        return self.mode in ("stream", "any")
+
+    @property
+    def pushes(self) -> bool:
+        return self.mode in ("push", "any")
 
 
 class Gates:
@@ -41,7 +71,7 @@ class Gates:
 
 
 class Script:
-    """Plays scenarios. `emit` is the SDK's side: async `status(state, text)`, `artifact(spec)`, `message(text)`."""
+    """Plays scenarios. `emit` is the SDK's side: async `status(state, parts)`, `artifact(spec)`, `message(text)`."""
 
     def __init__(self, gates: Gates) -> None:
         self.gates = gates
@@ -66,7 +96,7 @@ class Script:
     async def play(self, task_id: str, steps: list[dict], key: str | None, emit) -> None:
         for step in steps:
             if "status" in step:
-                await emit.status(step["status"], step["text"])
+                await emit.status(step["status"], [{"text": step["text"]}, *step.get("parts", [])])
             elif "artifact" in step:
                 await emit.artifact(step["artifact"])
             elif "message" in step:
@@ -87,39 +117,83 @@ class Script:
                 raise ValueError(f"unknown step {step}")
 
 
+class Gated:
+    """ASGI middleware that serves the gates beside the worker."""
+
+    def __init__(self, app, gates: Gates) -> None:
+        self.app = app
+        self.gates = gates
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/gate/"):
+            await self.app(scope, receive, send)
+            return
+        await read_body(receive)
+        self.gates.open(scope["path"].removeprefix("/gate/"))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def limited(handler, mode: str, operations: dict[str, set[str]], wait, refusal):
+    """Leaves an SDK's request handler only one mode. `operations` maps the kinds, as in `Restricted`, to its methods;
+    `wait` sets whether the SDK waits in the parameters of a send; `refusal` is what the SDK itself raises for what a
+    worker does not offer.
+    """
+    if mode == "any":
+        return handler
+    for kind, methods in operations.items():
+        for name in methods:
+            if kind not in OFFERED[mode]:
+                setattr(handler, name, refuse(getattr(handler, name), refusal))
+            elif kind == "send":
+                setattr(handler, name, decided(getattr(handler, name), wait, mode == "blocking"))
+    return handler
+
+
+def refuse(method, refusal):
+    if inspect.isasyncgenfunction(inspect.unwrap(method)):
+
+        async def refused_stream(*_args, **_named):
+            raise refusal()
+            yield  # what makes it a stream
+
+        return refused_stream
+
+    async def refused(*_args, **_named):
+        raise refusal()
+
+    return refused
+
+
+def decided(method, wait, should_wait: bool):
+    async def send(params, *args, **named):
+        wait(params, should_wait)
+        return await method(params, *args, **named)
+
+    return send
+
+
 class Restricted:
-    """ASGI middleware that leaves the worker only one mode, and serves the gates.
+    """ASGI middleware that leaves a JSON-RPC worker only one mode.
 
     `names` maps `send`, `stream`, `get`, `subscribe` and `push` to sets of this dialect's method names;
     `wait` rewrites a send's parameters so that the SDK waits (True) or does not (False);
     `answer_at_once`, if given, serves a send whose SDK always waits.
     """
 
-    def __init__(self, app, mode: str, names: dict[str, set[str]], wait, gates: Gates, answer_at_once=None) -> None:
+    def __init__(self, app, mode: str, names: dict[str, set[str]], wait, answer_at_once=None) -> None:
         self.app = app
         self.mode = mode
         self.names = names
         self.wait = wait
-        self.gates = gates
         self.answer_at_once = answer_at_once
-        offered = {
-            "blocking": {"send"},
-            "poll": {"send", "get"},
-            "stream": {"stream", "subscribe", "get"},
-            "push": {"send", "get", "push"},
-        }[mode]
-        self.refused = set().union(*(methods for kind, methods in names.items() if kind not in offered))
+        self.refused = set().union(*(methods for kind, methods in names.items() if kind not in OFFERED[mode]))
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         body = await read_body(receive)
-        if scope["path"].startswith("/gate/"):
-            self.gates.open(scope["path"].removeprefix("/gate/"))
-            await send({"type": "http.response.start", "status": 204, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-            return
         try:
             call = json.loads(body)
             method = call["method"]
@@ -129,8 +203,9 @@ class Restricted:
         if method in self.refused:
             call["method"] = f"refused/{method}"
         elif method in self.names["send"]:
-            self.wait(call.get("params") or {}, self.mode == "blocking")
-            if self.mode != "blocking" and self.answer_at_once:
+            if self.mode != "any":
+                self.wait(call.get("params") or {}, self.mode == "blocking")
+            if self.mode in ("poll", "push") and self.answer_at_once:
                 await self.answer_at_once(self.app, scope, call, send)
                 return
         body = json.dumps(call).encode()
@@ -168,21 +243,28 @@ def replay(body: bytes, receive):
 
 
 def main(build) -> None:
-    """Parses the arguments, binds, and serves `build(url, mode) -> ASGI app` until killed."""
+    """Parses the arguments, binds, and serves what `build(place)` makes until killed: the ASGI app and, for a worker
+    over gRPC, its server, not yet started."""
     import uvicorn
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--restrict", choices=MODES, required=True)
+    parser.add_argument("--binding", choices=BINDINGS, default="jsonrpc")
     args = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", args.port), backlog=512)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = build(url, args.restrict)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets=None) -> None:
             await super().startup(sockets=sockets)
             print(f"READY {url}", flush=True)
 
-    server = Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    server.run(sockets=[listener])
+    async def serve() -> None:
+        app, grpc_server = build(Place(url, args.restrict, args.binding))
+        if grpc_server is not None:
+            await grpc_server.start()
+        server = Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        await server.serve(sockets=[listener])
+
+    asyncio.run(serve())

@@ -1,4 +1,4 @@
-"""A real a2a-sdk 0.2.x server (JSON-RPC), restricted to one mode.
+"""A real a2a-sdk 0.2.x server (JSON-RPC), as it comes or restricted to one mode.
 
 This SDK ignores `blocking: false` and always waits for the end. So that it can be had as a polling and as a
 pushing worker, a send in those modes runs behind the answer: the requester gets the task as the SDK first stores it.
@@ -13,7 +13,7 @@ import json
 from a2a.server.tasks import InMemoryTaskStore
 
 from worker_common import main, replay, with_length
-from worker_py_v0x import build
+from worker_py_v0x import build_jsonrpc
 
 # The future that the running send's first stored task resolves.
 FIRST_TASK: contextvars.ContextVar[asyncio.Future | None] = contextvars.ContextVar("first_task", default=None)
@@ -63,4 +63,4 @@ async def answer_at_once(app, scope, call: dict, send) -> None:
 
 
 if __name__ == "__main__":
-    main(lambda url, mode: build(url, mode, "py-v02", AnnouncingTaskStore(), answer_at_once))
+    main(lambda place: build_jsonrpc(place, "py-v02", AnnouncingTaskStore(), answer_at_once))

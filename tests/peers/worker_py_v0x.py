@@ -17,6 +17,7 @@ from a2a.types import (
     FileWithBytes,
     FileWithUri,
     Message,
+    MessageSendConfiguration,
     Part,
     Role,
     TaskState,
@@ -24,7 +25,7 @@ from a2a.types import (
 )
 from a2a.utils import new_task
 
-from worker_common import Gates, Restricted, Script
+from worker_common import Gated, Gates, Place, Restricted, Script, limited
 
 NAMES = {
     "send": {"message/send"},
@@ -36,6 +37,18 @@ NAMES = {
         "tasks/pushNotificationConfig/get",
         "tasks/pushNotificationConfig/list",
         "tasks/pushNotificationConfig/delete",
+    },
+}
+OPERATIONS = {
+    "send": {"on_message_send"},
+    "stream": {"on_message_send_stream"},
+    "subscribe": {"on_resubscribe_to_task"},
+    "get": {"on_get_task"},
+    "push": {
+        "on_set_task_push_notification_config",
+        "on_get_task_push_notification_config",
+        "on_list_task_push_notification_config",
+        "on_delete_task_push_notification_config",
     },
 }
 
@@ -56,8 +69,8 @@ class Emit:
         self.context = context
         self.updater = TaskUpdater(queue, context.task_id, context.context_id)
 
-    async def status(self, name: str, text: str) -> None:
-        message = self.updater.new_agent_message([part({"text": text})])
+    async def status(self, name: str, parts: list[dict]) -> None:
+        message = self.updater.new_agent_message([part(p) for p in parts])
         final = name in ("completed", "failed", "rejected", "canceled", "input-required")
         await self.updater.update_status(TaskState(name), message, final=final)
 
@@ -94,7 +107,7 @@ class Agent(AgentExecutor):
         await self.script.play(context.task_id, steps, key, Emit(event_queue, context))
 
     async def cancel(self, context, event_queue) -> None:
-        await Emit(event_queue, context).status("canceled", "cancel: stopped")
+        await Emit(event_queue, context).status("canceled", [{"text": "cancel: stopped"}])
         self.script.cancel(context.task_id)
 
 
@@ -102,25 +115,39 @@ def wait(params: dict, should_wait: bool) -> None:
     params.setdefault("configuration", {})["blocking"] = should_wait
 
 
-def build(url: str, mode: str, name: str, task_store, answer_at_once=None):
-    card = AgentCard(
-        name=f"peer worker {name}",
+def wait_typed(params, should_wait: bool) -> None:
+    if params.configuration is None:
+        params.configuration = MessageSendConfiguration(accepted_output_modes=[])
+    params.configuration.blocking = should_wait
+
+
+def card_of(name: str, place: Place, address: str, **more) -> AgentCard:
+    return AgentCard(
+        name=f"peer worker {name} over {place.binding}",
         description="scripted worker",
         version="1.0.0",
-        url=url + "/",
-        capabilities=AgentCapabilities(streaming=mode == "stream", push_notifications=mode == "push"),
+        url=address,
+        capabilities=AgentCapabilities(streaming=place.streams, push_notifications=place.pushes),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[AgentSkill(id="script", name="script", description="plays scenarios", tags=["test"])],
+        **more,
     )
-    gates = Gates()
+
+
+def handler_of(place: Place, gates: Gates, task_store) -> DefaultRequestHandler:
     push = {}
-    if mode == "push":
+    if place.pushes:
         configs = InMemoryPushNotificationConfigStore()
         push = {
             "push_config_store": configs,
             "push_sender": BasePushNotificationSender(httpx.AsyncClient(), configs),
         }
-    handler = DefaultRequestHandler(Agent(Script(gates)), task_store, **push)
-    app = A2AStarletteApplication(agent_card=card, http_handler=handler).build()
-    return Restricted(app, mode, NAMES, wait, gates, answer_at_once)
+    return DefaultRequestHandler(Agent(Script(gates)), task_store, **push)
+
+
+def build_jsonrpc(place: Place, name: str, task_store, answer_at_once=None):
+    gates = Gates()
+    handler = handler_of(place, gates, task_store)
+    app = A2AStarletteApplication(agent_card=card_of(name, place, place.url + "/"), http_handler=handler).build()
+    return Gated(Restricted(app, place.mode, NAMES, wait, answer_at_once), gates), None

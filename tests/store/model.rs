@@ -6,8 +6,8 @@ use std::sync::Arc;
 use a2a_sidecar::a2a::{StreamResponse, Task};
 use a2a_sidecar::store::{
     Append, AttemptOutcome, Deliveries, DeliveryId, ListFilter, MemoryStore, Millis, Principal,
-    PushRegistration, Sealed, SqliteOptions, SqliteStore, Store, StoreError, TaskFilter,
-    TaskRecord, WorkerLink,
+    PushRegistration, RegistrationKind, Sealed, SqliteOptions, SqliteStore, Store, StoreError,
+    TaskFilter, TaskRecord, WorkerLink,
 };
 use a2a_sidecar::task::Seq;
 use a2a_sidecar::task::fold::fold;
@@ -99,6 +99,11 @@ fn call() -> impl Strategy<Value = Call> {
 
 fn push(task: &str, config: &str, now: Millis) -> PushRegistration {
     PushRegistration {
+        kind: if config == "q" {
+            RegistrationKind::Callback
+        } else {
+            RegistrationKind::Webhook
+        },
         key: key(task),
         id: config.to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),

@@ -7,7 +7,8 @@ use a2a_sidecar::a2a::{
     TaskStatus, TaskStatusUpdateEvent,
 };
 use a2a_sidecar::store::{
-    Append, Principal, PushRegistration, Sealed, Store, StoreError, TaskRecord, WorkerLink,
+    Append, Principal, PushRegistration, RegistrationKind, Sealed, Store, StoreError, TaskRecord,
+    WorkerLink,
 };
 use a2a_sidecar::task::fold::fold;
 use a2a_sidecar::task::{Seq, TaskKey};
@@ -39,6 +40,7 @@ pub async fn create(store: &dyn Store, id: &str) -> Result<(), StoreError> {
         updated_at: 1000,
     };
     let push = PushRegistration {
+        kind: RegistrationKind::Webhook,
         key: key(id),
         id: "push".to_owned(),
         dialect: "v1.0/jsonrpc".to_owned(),

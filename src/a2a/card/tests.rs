@@ -23,6 +23,7 @@ fn plan(versions: &[Version], for_version: Option<Version>) -> CardPlan {
             .collect(),
         streaming: true,
         push: true,
+        callback: false,
         extended: false,
         generations: false,
         for_version,

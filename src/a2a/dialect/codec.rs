@@ -68,6 +68,8 @@ pub struct Presets {
     pub stream: Option<bool>,
     /// Whether webhooks are posted.
     pub push: Option<bool>,
+    /// Whether an address to call back (see [`crate::a2a::callback`]) may come with a send.
+    pub callback: Option<bool>,
     /// Whether a task that exists can be watched by a stream: believed unless said otherwise.
     pub subscribe: Option<bool>,
     /// Whether a stream is the best way for every send: some workers do the job in the stream alone.
@@ -81,6 +83,7 @@ impl Presets {
         get: None,
         stream: None,
         push: None,
+        callback: None,
         subscribe: None,
         streams_first: false,
     };

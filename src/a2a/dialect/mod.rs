@@ -538,6 +538,32 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
         .map_err(|fault| invalid_params(&fault))
 }
 
+/// Reads what a worker sends back when it is done: a task, bare or as the parameters of a JSON-RPC call.
+///
+/// # Errors
+/// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no task.
+pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
+    })?;
+    let Value::Object(mut object) = value else {
+        return Err(invalid_params(&Fault::new("", "must be an object")));
+    };
+    if object.contains_key("jsonrpc")
+        && let Some(Value::Object(params)) = object.remove("params")
+    {
+        object = params;
+    }
+    let read = Dialect::PYTHON_A2A
+        .codec()
+        .decode_answer(Operation::GetTask, Value::Object(object));
+    match read {
+        Ok(Answer::Task(task)) => Ok(task),
+        Ok(_) => Err(invalid_params(&Fault::new("", "is no task"))),
+        Err(fault) => Err(invalid_params(&fault)),
+    }
+}
+
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.
 pub(crate) fn json(model: &impl Serialize) -> Value {
     serde_json::to_value(model).unwrap_or_default()

@@ -120,6 +120,7 @@ static TRAITS: Traits = Traits {
         // Its card says that it streams. While it does, its server answers nobody, and the task is lost to `tasks/get`.
         stream: Some(false),
         push: Some(false),
+        callback: None,
         subscribe: None,
         streams_first: false,
     },

@@ -40,6 +40,7 @@ use super::codec::{Codec, Frame, Presets, Traits};
 use super::shape::Shape;
 use super::v0_1::{self, made};
 use super::{checks, json, keyed};
+use crate::a2a::callback::CALLBACK_TASK;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{Fault, Model as _};
 use crate::a2a::request::{GetTaskRequest, SendMessageRequest, TaskRequest};
@@ -70,8 +71,6 @@ const FORM_RAW: &str = "raw";
 const FORM_VALUE: &str = "value";
 /// The mark, in an artifact's metadata, of one that only says how the task ended.
 const MADE: &str = "a2a-sidecar/made";
-/// Where the requester asks to be called back, in a task's metadata.
-pub const CALLBACK_TASK: &str = "callback_task";
 
 /// The library's form.
 pub(super) struct PythonA2a;
@@ -99,6 +98,7 @@ impl Codec for PythonA2a {
                 // The library's marks a task that is still under way as completed.
                 subscribe: Some(false),
                 push: Some(false),
+                callback: Some(true),
                 ..Presets::UNKNOWN
             },
         }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::store::{
     AttemptOutcome, Claims, Deliveries, Delivery, DeliveryId, ListFilter, ListPage, LogEntry,
-    Sealed, Subscriptions, TaskFilter, TaskLog,
+    RegistrationKind, Sealed, Subscriptions, TaskFilter, TaskLog,
 };
 
 /// The answers that can be held back.
@@ -172,6 +172,7 @@ async fn a_push_config_registered_while_a_tasks_entry_is_made_is_demand() {
         // of the one that is being made.
         let mut register = tokio_test::task::spawn(hub.register(PushRegistration {
             key: key.clone(),
+            kind: RegistrationKind::Webhook,
             id: "p".to_owned(),
             dialect: "v1.0/jsonrpc".to_owned(),
             config: Sealed(Vec::new()),

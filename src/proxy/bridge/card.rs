@@ -161,6 +161,7 @@ impl Shared {
                 .collect(),
             streaming: route.offers(Mode::Stream),
             push: route.offers(Mode::Push),
+            callback: route.offers(Mode::Callback),
             extended: known.card.as_ref().is_some_and(|card| card.extended_card),
             // What is numbered is the log's events.
             generations: route.observe != Observe::Off,

@@ -1,6 +1,7 @@
 //! The bridge: answers a call from the log, starts a source, or lets the call pass. The innermost service of the stack
 //! but for the worker itself.
 
+mod callback;
 mod card;
 mod list;
 mod pass;
@@ -170,6 +171,9 @@ impl Service<Routed> for Bridge {
             }),
             Call::Webhook { token, body } => {
                 Box::pin(async move { shared.receive(&token, &body).await })
+            }
+            Call::Callback { token, body } => {
+                Box::pin(async move { shared.called_back(&token, body).await })
             }
             Call::A2a(mut call) => Box::pin(async move {
                 if extension::asks_for_generations(&request.parts.headers) {
@@ -368,20 +372,24 @@ impl Shared {
                 self.routes.named(route).map(|route| route.upstream.clone())
             })
             .await;
-        let status = match received {
-            Ok(()) => StatusCode::OK,
-            Err(ReceiveError::Unknown) => StatusCode::NOT_FOUND,
-            Err(ReceiveError::Malformed(what)) => {
-                tracing::debug!(%what, "a worker's webhook cannot be read");
-                StatusCode::BAD_REQUEST
-            }
-            Err(ReceiveError::TooEarly) => StatusCode::SERVICE_UNAVAILABLE,
-            Err(ReceiveError::Store(error)) => return Err(error.into()),
-        };
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
+        *response.status_mut() = status_of(received)?;
         Ok(response)
     }
+}
+
+/// What a worker is told that has sent something to the sidecar's own address.
+fn status_of(received: Result<(), ReceiveError>) -> Result<StatusCode, Error> {
+    Ok(match received {
+        Ok(()) => StatusCode::OK,
+        Err(ReceiveError::Unknown) => StatusCode::NOT_FOUND,
+        Err(ReceiveError::Malformed(what)) => {
+            tracing::debug!(%what, "what a worker sent cannot be read");
+            StatusCode::BAD_REQUEST
+        }
+        Err(ReceiveError::TooEarly) => StatusCode::SERVICE_UNAVAILABLE,
+        Err(ReceiveError::Store(error)) => return Err(error.into()),
+    })
 }
 
 fn unsupported(message: &str) -> A2aError {

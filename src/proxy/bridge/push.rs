@@ -9,8 +9,9 @@ use crate::a2a::request::{Answer, PushConfigRequest, TaskRequest};
 use crate::a2a::{A2aError, PushConfig};
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
-use crate::source::Want;
-use crate::store::{PushRegistration, TaskRecord};
+use crate::source::{PushOrder, Want};
+use crate::store::push::Config;
+use crate::store::{PushRegistration, RegistrationKind, TaskRecord};
 use crate::wire::Body;
 
 impl Shared {
@@ -28,10 +29,15 @@ impl Shared {
                 .keep(asked.key(&config.task_id), asked.principal, config.clone());
             return Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response());
         }
-        let order = self.push_order(&asked, config)?;
+        let (id, mut config) = self.checked_push(&asked, config)?;
         let record = match kept {
             Some(record) => record,
-            None => self.adopt(&asked, &order.config.task_id).await?,
+            None => self.adopt(&asked, &config.task_id).await?,
+        };
+        let order = PushOrder {
+            id,
+            dialect: asked.call.dialect,
+            config: Config::Webhook(config.clone()),
         };
         let store = self.sources.hub().store();
         let others = store
@@ -50,7 +56,6 @@ impl Shared {
             )
             .into());
         }
-        let mut config = order.config.clone();
         config.task_id = record.key.id.to_string();
         self.sources
             .hub()
@@ -71,19 +76,18 @@ impl Shared {
         let Some(record) = self.kept_for_push(&asked, &get.task_id).await? else {
             return self.pass_call(asked).await;
         };
-        let registrations = self
-            .sources
-            .hub()
-            .store()
-            .registrations(&record.key)
-            .await?;
-        let found = registrations
-            .iter()
+        let found = self
+            .webhooks_of(&record)
+            .await?
+            .into_iter()
             .find(|registration| get.id.as_ref().is_none_or(|id| *id == registration.id));
-        let Some(found) = found else {
+        let config = match &found {
+            Some(found) => self.opened(&record, found)?,
+            None => None,
+        };
+        let Some(config) = config else {
             return Err(no_config(&get).into());
         };
-        let config = self.opened(&record, found)?;
         Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response())
     }
 
@@ -103,13 +107,10 @@ impl Shared {
             return self.pass_call(asked).await;
         };
         let configs = self
-            .sources
-            .hub()
-            .store()
-            .registrations(&record.key)
+            .webhooks_of(&record)
             .await?
             .iter()
-            .map(|registration| self.opened(&record, registration))
+            .filter_map(|registration| self.opened(&record, registration).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         let answer = Answer::PushConfigs {
             configs,
@@ -179,15 +180,27 @@ impl Shared {
         Ok(decide(&situation) == Plan::Pass)
     }
 
+    /// The task's push configs: what is registered beside them is a callback, and nobody's to list.
+    async fn webhooks_of(&self, record: &TaskRecord) -> Result<Vec<PushRegistration>, Error> {
+        let store = self.sources.hub().store();
+        let mut registrations = store.registrations(&record.key).await?;
+        registrations.retain(|registration| registration.kind == RegistrationKind::Webhook);
+        Ok(registrations)
+    }
+
     fn opened(
         &self,
         record: &TaskRecord,
         registration: &PushRegistration,
-    ) -> Result<PushConfig, Error> {
-        let mut config = self.sources.open_push(registration)?;
-        config.id = Some(registration.id.clone());
-        config.task_id = record.key.id.to_string();
-        Ok(config)
+    ) -> Result<Option<PushConfig>, Error> {
+        Ok(self
+            .sources
+            .open_push(registration)?
+            .map(|config| PushConfig {
+                id: Some(registration.id.clone()),
+                task_id: record.key.id.to_string(),
+                ..config
+            }))
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 
 use super::Asked;
 use crate::a2a::request::Answer;
-use crate::a2a::{Task, extension};
+use crate::a2a::{Binding, Dialect, Operation, Task, extension};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
+use crate::sink::long_poll;
 use crate::sink::render::{EventId, Rendered};
 use crate::store::TaskRecord;
 use crate::task::fold::trim_history;
@@ -46,6 +47,10 @@ impl Ready {
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = self.rendered.into_response();
         response.headers_mut().extend(self.headers);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // What it would describe is not there.
+            response.headers_mut().remove(CONTENT_TYPE);
+        }
         response
     }
 }
@@ -72,6 +77,19 @@ pub(super) fn add_extensions(
     }
 }
 
+/// Names one more active extension, beside those of the worker.
+pub(super) fn name_extension(headers: &mut HeaderMap, dialect: Dialect, uri: &'static str) {
+    let [new, old] = extension::HEADERS;
+    let name = if dialect.version.is_v0() { old } else { new };
+    let value = match headers.get(&name).and_then(|value| value.to_str().ok()) {
+        Some(others) => HeaderValue::from_str(&format!("{others}, {uri}")),
+        None => Ok(HeaderValue::from_static(uri)),
+    };
+    if let Ok(value) = value {
+        headers.insert(name, value);
+    }
+}
+
 /// The task as the requester asked for it, with a validator by which it can wait for the next change.
 pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u32>) -> Ready {
     let mut task = Task::clone(&record.task);
@@ -86,6 +104,14 @@ pub(super) fn task(asked: &Asked, record: &TaskRecord, history_length: Option<u3
     };
     if let Ok(value) = HeaderValue::from_str(&format!("\"{at}\"")) {
         ready.headers.insert(ETAG, value);
+    }
+    // Over JSON-RPC a status says nothing, and a POST has no validators.
+    if asked.call.operation == Operation::GetTask
+        && asked.call.dialect.binding == Binding::HttpJson
+        && long_poll::has_state(asked.headers(), at)
+    {
+        ready.rendered.status = StatusCode::NOT_MODIFIED;
+        ready.rendered.body = Bytes::new();
     }
     ready.with_extensions(asked, None)
 }

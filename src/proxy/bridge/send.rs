@@ -6,9 +6,11 @@ use std::time::Duration;
 use http::{HeaderMap, Response};
 use uuid::Uuid;
 
+use super::callback::{CallbackForm, CallbackOrder};
 use super::repeats::{Begin, Begun, Place};
 use super::respond::{self, Ready, add_extensions, event_stream, held_open};
 use super::{Asked, Shared, unsupported};
+use crate::a2a::callback::EXTENSION;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::request::Answer;
 use crate::a2a::{
@@ -17,8 +19,10 @@ use crate::a2a::{
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
+use crate::proxy::route::Delivery;
 use crate::sink::{block, sse};
 use crate::source::{First, Mode, PushOrder, Turn, Want};
+use crate::store::push::Config;
 use crate::store::{StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use crate::telemetry;
@@ -56,11 +60,14 @@ impl Shared {
             None if asked.call.dialect.traits().client_ids => self.own(&asked, &mut send).await?,
             None => None,
         };
-        let plan = decide(
-            &asked
-                .situation(want, push.is_some(), existing.is_some())
-                .await?,
-        );
+        let callback = self.take_callback(&asked, &mut send)?;
+        let told = push.is_some() || callback.is_some();
+        let mut situation = asked.situation(want, told, existing.is_some()).await?;
+        if callback.is_some() {
+            // Only the sidecar calls back.
+            situation.delivery = Delivery::Own;
+        }
+        let plan = decide(&situation);
         let ways = match plan {
             Plan::Send(ways) => ways,
             Plan::Pass | Plan::Translate | Plan::Log => {
@@ -71,12 +78,19 @@ impl Shared {
         if let Some(record) = &existing {
             continues(record)?;
         }
-        let push = match push {
-            Some(config) => vec![self.push_order(&asked, config)?],
-            None => Vec::new(),
-        };
+        let mut orders = Vec::new();
+        if let Some(config) = push {
+            let (id, config) = self.checked_push(&asked, config)?;
+            orders.push(PushOrder {
+                id,
+                dialect: asked.call.dialect,
+                config: Config::Webhook(config),
+            });
+        }
         self.map_references(&asked, &mut send).await?;
         let context = asked.context();
+        let form = callback.as_ref().map(CallbackOrder::form);
+        orders.extend(callback.map(|callback| callback.order));
         let turn = Turn {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),
@@ -87,14 +101,22 @@ impl Shared {
             request: send,
             want,
             ways,
-            push,
+            push: orders,
             existing,
         };
-        match want {
-            Want::Wait => self.send_and_wait(asked, turn, begin, history_length).await,
-            Want::AtOnce => self.send_at_once(asked, turn, history_length).await,
-            Want::Stream => self.send_and_stream(asked, turn).await,
+        let dialect = asked.call.dialect;
+        let mut response = match (want, form) {
+            (Want::Wait | Want::AtOnce, Some(CallbackForm::Task)) => {
+                self.send_and_acknowledge(asked, turn).await
+            }
+            (Want::Wait, _) => self.send_and_wait(asked, turn, begin, history_length).await,
+            (Want::AtOnce, _) => self.send_at_once(asked, turn, history_length).await,
+            (Want::Stream, _) => self.send_and_stream(asked, turn).await,
+        }?;
+        if form == Some(CallbackForm::Message) {
+            respond::name_extension(response.headers_mut(), dialect, EXTENSION);
         }
+        Ok(response)
     }
 
     async fn send_and_wait(
@@ -303,11 +325,11 @@ impl Shared {
     }
 
     /// A webhook that a requester asks for, checked and with an id.
-    pub(super) fn push_order(
+    pub(super) fn checked_push(
         &self,
         asked: &Asked,
         mut config: PushConfig,
-    ) -> Result<PushOrder, Error> {
+    ) -> Result<(String, PushConfig), Error> {
         self.offers_push(asked)?;
         crate::sink::webhook::validate(&config, &self.addresses).map_err(|error| {
             A2aError::new(
@@ -328,11 +350,7 @@ impl Shared {
                 }
             });
         config.id = Some(id.clone());
-        Ok(PushOrder {
-            id,
-            dialect: asked.call.dialect,
-            config,
-        })
+        Ok((id, config))
     }
 
     /// Ids of other tasks and of the context, from the requester's to the worker's, where the sidecar gave them.

@@ -117,7 +117,8 @@ impl World {
     ) -> PushRegistration {
         let key = key(task);
         let known = Dialect::from_name(dialect).unwrap_or(Dialect::ALL[0]);
-        let push = crate::store::push::seal(&self.sealer, &key, id, known, config, (self.clock)())
+        let config = crate::store::push::Config::Webhook(config.clone());
+        let push = crate::store::push::seal(&self.sealer, &key, id, known, &config, (self.clock)())
             .unwrap();
         PushRegistration {
             dialect: dialect.to_owned(),

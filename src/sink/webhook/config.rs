@@ -3,7 +3,7 @@
 //! What a host name resolves to is not judged here: it is at every attempt, on the address connected to.
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::NOTIFICATION_TOKEN;
@@ -39,6 +39,12 @@ pub enum InvalidConfig {
         /// Which part.
         what: &'static str,
     },
+    /// More than anybody needs.
+    #[error("there are more than {max} headers")]
+    TooManyHeaders {
+        /// The bound.
+        max: usize,
+    },
     /// The operator does not allow webhooks there.
     #[error("webhooks to this address are not allowed: {0}")]
     Refused(#[from] Refused),
@@ -55,27 +61,54 @@ pub fn validate(config: &PushConfig, policy: &AddressPolicy) -> Result<(), Inval
 }
 
 /// Where to post, and the headers that come from the config. No `Debug`: it is made of secrets.
-pub(super) struct Target {
+pub(in crate::sink) struct Target {
     pub url: Url,
     pub headers: HeaderMap,
 }
 
 impl Target {
-    pub fn of(config: &PushConfig) -> Result<Self, InvalidConfig> {
-        if config.url.len() > MAX_URL_BYTES {
+    /// With the token in a header of this name as well, where a dialect's receivers look for it there.
+    pub fn with_token_as(mut self, name: Option<&'static str>) -> Self {
+        if let Some(name) = name
+            && let Some(token) = self.headers.get(NOTIFICATION_TOKEN).cloned()
+        {
+            self.headers.insert(HeaderName::from_static(name), token);
+        }
+        self
+    }
+
+    /// An address, without headers.
+    pub fn at(url: &str) -> Result<Self, InvalidConfig> {
+        if url.len() > MAX_URL_BYTES {
             return Err(InvalidConfig::TooLong {
                 what: "URL",
                 max: MAX_URL_BYTES,
             });
         }
-        let url = Url::parse(&config.url).map_err(|_| InvalidConfig::Url)?;
+        let url = Url::parse(url).map_err(|_| InvalidConfig::Url)?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(InvalidConfig::Url);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidConfig::UserInfo);
         }
-        let mut headers = HeaderMap::new();
+        Ok(Self {
+            url,
+            headers: HeaderMap::new(),
+        })
+    }
+
+    /// The same with a header that the requester chose.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidConfig> {
+        let what = "header";
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidConfig::Header { what })?;
+        self.headers.insert(name, secret(what, value)?);
+        Ok(self)
+    }
+
+    pub fn of(config: &PushConfig) -> Result<Self, InvalidConfig> {
+        let Self { url, mut headers } = Self::at(&config.url)?;
         if let Some(token) = config.token.as_deref().filter(|token| !token.is_empty()) {
             headers.insert(NOTIFICATION_TOKEN, secret("token", token)?);
         }

@@ -2,7 +2,7 @@
 
 use super::{Subject, Writer, assert_not_found, config, key};
 use crate::store::DeliveryState::Pending;
-use crate::store::{AttemptOutcome, DeliveryKind, Sealed};
+use crate::store::{AttemptOutcome, DeliveryKind, RegistrationKind, Sealed};
 use crate::task::Seq;
 
 fn row(seq: u64, config: &str) -> (u64, String, crate::store::DeliveryState) {
@@ -140,5 +140,62 @@ pub async fn unregister_drops_what_was_pending(store: Subject) {
         super::deliveries::claim(&store, 9000, 9999, 9)
             .await
             .is_empty()
+    );
+}
+
+/// Of all events a callback is queued for the one after which the task is over, beside webhooks that get every one.
+pub async fn a_callback_gets_nothing_but_the_end(store: Subject) {
+    let mut writer = Writer::draft(&store, "t", 1000);
+    let mut back = config(writer.key(), "back", 1000);
+    back.kind = RegistrationKind::Callback;
+    let push = vec![config(writer.key(), "hook", 1000), back.clone()];
+    let first = writer.first();
+    let created = store.create(writer.record.clone(), first, push.clone());
+    created.await.expect("create");
+    let kept = store.registrations(writer.key()).await;
+    assert_eq!(kept.expect("registrations"), push);
+    // Registered while the task goes on, it waits too, and an append of several events is no end.
+    let mut late = back;
+    late.id = "late".to_owned();
+    store.register(late).await.expect("register");
+    writer.chunks(&["x", "y"], 1001).await;
+    assert_eq!(
+        writer.ledger().await,
+        [row(1, "hook"), row(2, "hook"), row(3, "hook")]
+    );
+    let events = vec![
+        super::chunk("t", "z"),
+        super::status("t", crate::a2a::TaskState::Completed),
+    ];
+    writer.append(events, 1002).await;
+    let expected = [
+        row(4, "hook"),
+        row(5, "hook"),
+        row(5, "back"),
+        row(5, "late"),
+    ];
+    assert_eq!(writer.ledger().await[3..], expected);
+    let claims = store.claim(1002, 2000, 9).await.expect("claim").taken;
+    let claimed = claims
+        .into_iter()
+        .find(|claimed| claimed.delivery.config_id == "back")
+        .expect("the callback is due");
+    assert_eq!(claimed.delivery.kind, DeliveryKind::Event);
+    let kind = claimed.push.map(|push| push.kind);
+    assert_eq!(kind, Some(RegistrationKind::Callback));
+}
+
+/// Registered with the end, or after it, a callback is queued at once.
+pub async fn a_callback_registered_after_the_end_gets_the_task_as_it_stands(store: Subject) {
+    let mut writer = Writer::draft(&store, "t", 1000).create(&[]).await;
+    writer.end(1001).await;
+    let mut back = config(writer.key(), "back", 1002);
+    back.kind = RegistrationKind::Callback;
+    store.register(back).await.expect("register");
+    let rows = store.deliveries(writer.key(), 9).await.expect("rows");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (rows[0].seq, rows[0].kind),
+        (Seq(2), DeliveryKind::Snapshot)
     );
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{MemoryStore, keep};
 use crate::store::{
     AttemptOutcome, Claimed, Claims, Deliveries, Delivery, DeliveryId, DeliveryKind, DeliveryState,
-    Millis, PushRegistration, StoreError, Subscriptions, bounded_line,
+    Millis, PushRegistration, RegistrationKind, StoreError, Subscriptions, bounded_line,
 };
 use crate::task::TaskKey;
 
@@ -14,7 +14,8 @@ impl Subscriptions for MemoryStore {
     async fn register(&self, push: PushRegistration) -> Result<(), StoreError> {
         let mut inner = self.lock();
         let (key, config_id, now) = (push.key.clone(), push.id.clone(), push.created_at);
-        let seq = inner
+        let end_only = push.kind == RegistrationKind::Callback;
+        let (seq, over) = inner
             .requeue(&key, &config_id, |entry| {
                 keep(&mut entry.push, push);
                 for id in entry.pending.get(&config_id).into_iter().flatten() {
@@ -22,10 +23,13 @@ impl Subscriptions for MemoryStore {
                         delivery.next_attempt_at = delivery.next_attempt_at.min(now);
                     }
                 }
-                entry.record.last_seq
+                let over = entry.record.task.status.state.is_terminal();
+                (entry.record.last_seq, over)
             })
             .ok_or(StoreError::NotFound)?;
-        inner.enqueue(&key, config_id, seq, DeliveryKind::Snapshot, now);
+        if over || !end_only {
+            inner.enqueue(&key, config_id, seq, DeliveryKind::Snapshot, now);
+        }
         Ok(())
     }
 

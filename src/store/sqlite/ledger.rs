@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{
     AttemptOutcome, Claimed, Claims, Delivery, DeliveryId, DeliveryKind, DeliveryState, Millis,
-    PushRegistration, Sealed, StoreError,
+    PushRegistration, RegistrationKind, Sealed, StoreError,
 };
 use crate::task::{Seq, TaskKey};
 
@@ -21,24 +21,48 @@ const PENDING: i64 = 0;
 const DELIVERED: i64 = 1;
 const DEAD: i64 = 2;
 
+const WEBHOOK: i64 = 0;
+const CALLBACK: i64 = 1;
+
+fn kind_number(kind: RegistrationKind) -> i64 {
+    match kind {
+        RegistrationKind::Webhook => WEBHOOK,
+        RegistrationKind::Callback => CALLBACK,
+    }
+}
+
 pub(super) fn keep(
     conn: &Connection,
     task: Rowid,
     push: &PushRegistration,
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO push_configs (task, id, dialect, config, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO push_configs (task, id, dialect, config, created_at, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (task, id) DO UPDATE
-         SET dialect = excluded.dialect, config = excluded.config, created_at = excluded.created_at",
+         SET dialect = excluded.dialect, config = excluded.config, created_at = excluded.created_at,
+             kind = excluded.kind",
     )?
-    .execute(params![task, push.id, push.dialect, push.config.0, push.created_at])?;
+    .execute(params![
+        task,
+        push.id,
+        push.dialect,
+        push.config.0,
+        push.created_at,
+        kind_number(push.kind)
+    ])?;
     Ok(())
 }
 
-pub(super) fn config_ids(conn: &Connection, task: Rowid) -> Result<Vec<String>, StoreError> {
+/// The ids of a task's configs, and whether each gets only the end.
+pub(super) fn config_ids(
+    conn: &Connection,
+    task: Rowid,
+) -> Result<Vec<(String, bool)>, StoreError> {
     let ids = conn
-        .prepare_cached("SELECT id FROM push_configs WHERE task = ?1 ORDER BY n")?
-        .query_map([task], |row| row.get(0))?
+        .prepare_cached("SELECT id, kind FROM push_configs WHERE task = ?1 ORDER BY n")?
+        .query_map([task], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)? == CALLBACK))
+        })?
         .collect::<Result<_, _>>()?;
     Ok(ids)
 }
@@ -83,9 +107,9 @@ fn set_head(conn: &Connection, task: Rowid, config: &str) -> Result<(), StoreErr
 
 pub(super) fn register(conn: &Connection, push: &PushRegistration) -> Result<(), StoreError> {
     let task = rowid(conn, &push.key)?.ok_or(StoreError::NotFound)?;
-    let last: i64 = conn
-        .prepare_cached("SELECT last_seq FROM tasks WHERE task = ?1")?
-        .query_row([task], |row| row.get(0))?;
+    let (last, over): (i64, bool) = conn
+        .prepare_cached("SELECT last_seq, ended_at IS NOT NULL FROM tasks WHERE task = ?1")?
+        .query_row([task], |row| Ok((row.get(0)?, row.get(1)?)))?;
     keep(conn, task, push)?;
     let hurried = conn
         .prepare_cached(
@@ -95,6 +119,9 @@ pub(super) fn register(conn: &Connection, push: &PushRegistration) -> Result<(),
         .execute(params![task, push.id, push.created_at])?;
     if hurried > 0 {
         set_head(conn, task, &push.id)?;
+    }
+    if push.kind == RegistrationKind::Callback && !over {
+        return Ok(());
     }
     enqueue(conn, task, &push.id, last, SNAPSHOT, push.created_at)
 }
@@ -108,7 +135,7 @@ pub(super) fn registrations(
     };
     let found = conn
         .prepare_cached(
-            "SELECT id, dialect, config, created_at FROM push_configs WHERE task = ?1 ORDER BY created_at, n",
+            "SELECT id, dialect, config, created_at, kind FROM push_configs WHERE task = ?1 ORDER BY created_at, n",
         )?
         .query_map([task], |row| registration(row, key))?
         .collect::<Result<_, _>>()?;
@@ -118,6 +145,11 @@ pub(super) fn registrations(
 fn registration(row: &Row<'_>, key: &TaskKey) -> rusqlite::Result<PushRegistration> {
     Ok(PushRegistration {
         key: key.clone(),
+        kind: match row.get(4)? {
+            WEBHOOK => RegistrationKind::Webhook,
+            CALLBACK => RegistrationKind::Callback,
+            other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other)),
+        },
         id: row.get(0)?,
         dialect: row.get(1)?,
         config: Sealed(row.get(2)?),
@@ -215,7 +247,7 @@ fn take(
     // RETURNING keeps no order.
     claimed.sort_by_key(|(_, delivery)| (delivery.next_attempt_at, delivery.id));
     let mut config = conn.prepare_cached(
-        "SELECT id, dialect, config, created_at FROM push_configs WHERE task = ?1 AND id = ?2",
+        "SELECT id, dialect, config, created_at, kind FROM push_configs WHERE task = ?1 AND id = ?2",
     )?;
     claimed
         .into_iter()

@@ -119,7 +119,7 @@ pub(super) fn create(
     for config in push {
         ledger::keep(conn, task, config)?;
     }
-    extend(conn, task, 0, events, now)
+    extend(conn, task, 0, events, over, now)
 }
 
 pub(super) struct Append<'a> {
@@ -187,7 +187,7 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
             ":snapshot_bytes": snapshot_bytes,
             ":tail_bytes": tail_bytes,
         })?;
-        extend(conn, task, last, events, now)?;
+        extend(conn, task, last, events, over, now)?;
     }
     if let Some(link) = append.link {
         let over = if events.is_empty() {
@@ -216,12 +216,14 @@ pub(super) fn append(conn: &Connection, append: &Append<'_>) -> Result<(), Store
     Ok(())
 }
 
-/// Writes events after the number `last`, and a delivery of each for every push config.
+/// Writes events after the number `last`, and a delivery of each for every push config: for a callback only of the one
+/// after which the task is over.
 fn extend(
     conn: &Connection,
     task: Rowid,
     last: i64,
     events: &[String],
+    over: bool,
     now: Millis,
 ) -> Result<(), StoreError> {
     let configs = if events.is_empty() {
@@ -232,10 +234,13 @@ fn extend(
     let mut insert = conn.prepare_cached(
         "INSERT INTO events (task, seq, observed_at, json) VALUES (?1, ?2, ?3, ?4)",
     )?;
+    let end = over.then(|| last.saturating_add(count(events.len())));
     for (seq, event) in (last.saturating_add(1)..).zip(events) {
         insert.execute(params![task, seq, now, event])?;
-        for config in &configs {
-            ledger::enqueue(conn, task, config, seq, ledger::EVENT, now)?;
+        for (config, end_only) in &configs {
+            if !end_only || end == Some(seq) {
+                ledger::enqueue(conn, task, config, seq, ledger::EVENT, now)?;
+            }
         }
     }
     Ok(())

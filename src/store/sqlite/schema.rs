@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_listing.sql"),
     include_str!("migrations/0003_requester.sql"),
+    include_str!("migrations/0004_callbacks.sql"),
 ];
 
 /// Marks the file as ours ("A2As"), so that a path mistyped in the config never spoils another program's database.

@@ -77,3 +77,18 @@ fn a_status_within_the_history_does_not_part_a_message_from_its_repeat() {
     assert_eq!(briefs(&all), ["task Working - [ u1]", "Working m"]);
     assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
 }
+
+#[test]
+fn a_status_of_nobody_does_not_part_a_message_from_its_repeat_either() {
+    let said = || Message {
+        message_id: String::new(),
+        ..message(Role::Unspecified, "0")
+    };
+    let seen = task(
+        status(Working, Some(said())),
+        &[nameless("0"), said(), nameless("0"), agent("m")],
+    );
+    let all = polled(&working(&[]), &seen);
+    assert_eq!(briefs(&all), ["Working 0", "Working m", "Working 0"]);
+    assert_eq!(briefs(&polled(&all.task.expect("news"), &seen)), NOTHING);
+}

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::http::{Body, Cut, Server};
+use super::http::{Body, Cut, Server, request};
 use super::{Changes, within};
 
 /// What the agent's own code does with a task.
@@ -20,6 +20,8 @@ pub enum Kind {
     Blocking,
     /// Has a stream route of its own, which does the job; `tasks/send` does none.
     Stream,
+    /// Sends a task to whom the task's metadata names, and shows `waiting` for ever; without such a name it does nothing.
+    Callback,
 }
 
 struct Inner {
@@ -28,6 +30,7 @@ struct Inner {
     jobs: usize,
     released: bool,
     harm: bool,
+    callbacks: Vec<(String, u16)>,
 }
 
 struct Shared {
@@ -59,6 +62,7 @@ impl PythonWorker {
                 jobs: 0,
                 released: false,
                 harm: false,
+                callbacks: Vec::new(),
             }),
             changes: Changes::new(),
         });
@@ -75,6 +79,11 @@ impl PythonWorker {
     pub fn release(&self) {
         let mut inner = self.shared.lock();
         inner.released = true;
+        if self.shared.kind == Kind::Callback {
+            drop(inner);
+            self.shared.changes.note();
+            return;
+        }
         let ids: Vec<_> = inner.tasks.keys().cloned().collect();
         for id in ids {
             if inner.tasks[&id]["status"]["state"] == "waiting" {
@@ -106,6 +115,25 @@ impl PythonWorker {
     /// Path and body of every call.
     pub fn calls(&self) -> Vec<(String, Value)> {
         self.shared.lock().calls.clone()
+    }
+
+    /// What was answered to its callbacks: path and status.
+    pub fn callbacks(&self) -> Vec<(String, u16)> {
+        self.shared.lock().callbacks.clone()
+    }
+
+    /// Waits until this many callbacks were taken.
+    pub async fn wait_callbacks(&self, count: usize) {
+        within(
+            "a callback that is taken",
+            || format!("{:?}", self.callbacks()),
+            self.shared.changes.until(|| {
+                let callbacks = self.callbacks();
+                let taken = callbacks.iter().filter(|(_, status)| *status == 200);
+                (taken.count() >= count).then_some(())
+            }),
+        )
+        .await;
     }
 
     /// Whether it was asked for what the library does wrong.
@@ -229,6 +257,9 @@ async fn send(shared: &Arc<Shared>, params: Value) -> Value {
         inner.released
     };
     shared.changes.note();
+    if kind == Kind::Callback {
+        return send_and_call_back(shared, id, params, released).await;
+    }
     if kind == Kind::Blocking {
         shared
             .changes
@@ -245,6 +276,82 @@ async fn send(shared: &Arc<Shared>, params: Value) -> Value {
     }
     shared.lock().tasks.insert(id, task);
     shown
+}
+
+async fn send_and_call_back(
+    shared: &Arc<Shared>,
+    id: String,
+    params: Value,
+    released: bool,
+) -> Value {
+    let order = params["metadata"]["callback_task"].clone();
+    if !order.is_object() {
+        let mut task = completed(params);
+        task["artifacts"] =
+            json!([{ "parts": [{ "type": "text", "text": "processed without callback" }] }]);
+        return task;
+    }
+    let task = waiting(params);
+    shared.lock().tasks.insert(id, task.clone());
+    if released {
+        // Before the send is answered.
+        call_back(shared, &order).await;
+    } else {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let released = shared
+                .changes
+                .until(|| shared.lock().released.then_some(()));
+            released.await;
+            call_back(&shared, &order).await;
+        });
+    }
+    task
+}
+
+/// As the library's client does it: looks for a card, then tries one path and, if that fails, another.
+async fn call_back(shared: &Arc<Shared>, order: &Value) {
+    let endpoint = order["endpoint"].as_str().unwrap();
+    let base = endpoint.split("/a2a/").next().unwrap();
+    let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    for (name, value) in order["headers"].as_object().into_iter().flatten() {
+        headers.push((name.clone(), value.as_str().unwrap().to_owned()));
+    }
+    for path in ["/.well-known/agent.json", "/agent.json", "/a2a/agent.json"] {
+        let card = request(Method::GET, &format!("{base}{path}"), &headers, "").await;
+        if card.is_ok_and(|card| card.status == 200) {
+            break;
+        }
+    }
+    let mut task = order["data"].clone();
+    task["id"] = json!(uuid::Uuid::new_v4().to_string());
+    task["sessionId"] = json!(uuid::Uuid::new_v4().to_string());
+    task["status"] = json!({ "state": "submitted", "timestamp": "2026-11-20T08:43:28.044449" });
+    task["artifacts"] = json!([{ "parts": [{ "type": "text", "text": "done" }] }]);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tasks/send", "params": task });
+    for path in ["/tasks/send", "/a2a/tasks/send"] {
+        let url = format!("{base}{path}");
+        let posting = request(Method::POST, &url, &headers, body.to_string());
+        let status = match posting.await {
+            Ok(exchange) => {
+                let answer = exchange.whole().await;
+                // Anything but JSON counts as a failure.
+                let json = serde_json::from_slice::<Value>(&answer.body);
+                let result = json.is_ok_and(|json| json["result"]["id"] == task["id"]);
+                if answer.status == 200 && !result {
+                    0
+                } else {
+                    answer.status.as_u16()
+                }
+            }
+            Err(_) => 0,
+        };
+        shared.lock().callbacks.push((path.to_owned(), status));
+        shared.changes.note();
+        if status == 200 {
+            return;
+        }
+    }
 }
 
 fn stream(shared: Arc<Shared>, task: Value) -> Response<Body> {

@@ -24,6 +24,8 @@ pub enum Behaviour {
     Hang,
     /// Closes the connection without an answer.
     Close,
+    /// 200 with this body.
+    Json(Value),
 }
 
 /// One request, as it came.
@@ -206,6 +208,12 @@ async fn behave(behaviour: Behaviour) -> Result<Response<Body>, Cut> {
         Behaviour::Redirect(to) => (307, vec![("location".to_owned(), to)]),
         Behaviour::Hang => return std::future::pending().await,
         Behaviour::Close => return Err(Cut),
+        Behaviour::Json(value) => {
+            return Ok(Response::builder()
+                .header("content-type", "application/json")
+                .body(Body::whole(value.to_string()))
+                .unwrap());
+        }
     };
     let mut response = Response::builder().status(status);
     for (name, value) in headers {

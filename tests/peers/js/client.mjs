@@ -1,11 +1,11 @@
-// Requester on the @a2a-js/sdk 1.x client, unmodified. The modes are those of ../client_common.py, told once more in
+// Requester on the @a2a-js/sdk 1.x client over any of its bindings, unmodified. The modes are those of ../client_common.py, told once more in
 // this language: reads the cells from stdin, writes one JSON line for each when all are done.
 
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { text as readAll } from 'node:stream/consumers';
 import { SendMessageRequest, StreamResponse, Task, TaskPushNotificationConfig } from '@a2a-js/sdk';
-import { ClientFactory } from '@a2a-js/sdk/client';
+import { ClientFactory, JsonRpcTransportFactory, RestTransportFactory } from '@a2a-js/sdk/client';
 
 // Cells under way at once, and milliseconds between two polls: as in ../client_common.py.
 const CONCURRENCY = 8;
@@ -24,7 +24,17 @@ const contextIdOf = (body) => inner(body).contextId;
 const carriesMessage = (body) => Boolean(inner(body).status?.message);
 
 const plan = JSON.parse(await readAll(process.stdin));
-const client = await new ClientFactory().createFromUrl(plan.base);
+// How this SDK is told which of the card's bindings to use: it is given no other.
+const TRANSPORTS = {
+  jsonrpc: async () => new JsonRpcTransportFactory(),
+  http: async () => new RestTransportFactory(),
+  grpc: async () => new (await import('@a2a-js/sdk/client/grpc')).GrpcTransportFactory(),
+};
+const clients = {};
+for (const binding of new Set(plan.cells.map((spec) => spec.binding))) {
+  const factory = new ClientFactory({ transports: [await TRANSPORTS[binding]()] });
+  clients[binding] = await factory.createFromUrl(plan.base);
+}
 
 /** What a single send answers with is a bare Task or Message: told apart by the message's id. */
 function answerJSON(answer) {
@@ -38,10 +48,6 @@ function sendRequest(text, { taskId, contextId, wait = true, hook } = {}) {
     configuration: { returnImmediately: !wait, taskPushNotificationConfig: hook },
   });
 }
-
-const send = async (text, options) => answerJSON(await client.sendMessage(sendRequest(text, options)));
-const getTask = async (id) => Task.toJSON(await client.getTask({ id, tenant: '' }));
-const cancelTask = async (id) => Task.toJSON(await client.cancelTask({ id, tenant: '', metadata: undefined }));
 
 const hooks = new Map(); // path -> { heard, news }
 const receiver = createServer(async (request, response) => {
@@ -74,10 +80,20 @@ class Cell {
   constructor(spec) {
     this.spec = spec;
     this.name = spec.id;
+    this.client = clients[spec.binding];
     this.scenario = spec.scenario;
     this.followUp = FOLLOW_UPS[spec.scenario];
     this.key = spec.id.replaceAll('/', '-');
     this.abort = new AbortController();
+  }
+  async send(text, options) {
+    return answerJSON(await this.client.sendMessage(sendRequest(text, options)));
+  }
+  async getTask(id) {
+    return Task.toJSON(await this.client.getTask({ id, tenant: '' }));
+  }
+  async cancelTask(id) {
+    return Task.toJSON(await this.client.cancelTask({ id, tenant: '', metadata: undefined }));
   }
   get gated() {
     return `${this.scenario} gate=${this.key}`;
@@ -117,29 +133,29 @@ class Cell {
   }
   async *stream(text, options) {
     const { signal } = this.abort;
-    for await (const event of client.sendMessageStream(sendRequest(text, options), { signal })) {
+    for await (const event of this.client.sendMessageStream(sendRequest(text, options), { signal })) {
       yield StreamResponse.toJSON(event);
     }
   }
 }
 
 async function pollUntil(cell, taskId, reached) {
-  while (!reached(cell.hear('answer', await getTask(taskId)))) {
+  while (!reached(cell.hear('answer', await cell.getTask(taskId)))) {
     await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
   }
 }
 
 const MODES = {
   async blocking(cell) {
-    const answer = cell.hear('answer', await send(cell.scenario));
-    if (PAUSED.has(stateOf(answer))) cell.hear('answer', await send(cell.followUp, cell.ids()));
+    const answer = cell.hear('answer', await cell.send(cell.scenario));
+    if (PAUSED.has(stateOf(answer))) cell.hear('answer', await cell.send(cell.followUp, cell.ids()));
   },
   async poll(cell) {
-    const taskId = taskIdOf(cell.hear('answer', await send(cell.gated, { wait: false })));
+    const taskId = taskIdOf(cell.hear('answer', await cell.send(cell.gated, { wait: false })));
     await cell.openGate();
     await pollUntil(cell, taskId, overOrPaused);
     if (cell.followUp) {
-      cell.hear('answer', await send(cell.followUp, { ...cell.ids(), wait: false }));
+      cell.hear('answer', await cell.send(cell.followUp, { ...cell.ids(), wait: false }));
       await pollUntil(cell, taskId, over);
     }
   },
@@ -147,7 +163,7 @@ const MODES = {
     let canceling;
     for await (const event of cell.stream(cell.scenario)) {
       cell.hear('event', event);
-      if (cell.scenario === 'cancel' && taskIdOf(event)) canceling ??= cancelTask(taskIdOf(event));
+      if (cell.scenario === 'cancel' && taskIdOf(event)) canceling ??= cell.cancelTask(taskIdOf(event));
     }
     if (canceling) cell.hear('cancel', await canceling);
     if (cell.followUp) {
@@ -163,33 +179,33 @@ const MODES = {
     cell.abort.abort(); // the SDK's own way to drop a connection
     cell.hear('dropped', {});
     let opened = false;
-    for await (const event of client.resubscribeTask({ id: cell.ids().taskId, tenant: '' })) {
+    for await (const event of cell.client.resubscribeTask({ id: cell.ids().taskId, tenant: '' })) {
       cell.hear('event', StreamResponse.toJSON(event));
       if (!opened) await cell.openGate();
       opened = true;
     }
   },
   async 'push-inline'(cell) {
-    const answer = cell.hear('answer', await send(cell.gated, { wait: false, hook: cell.hook() }));
+    const answer = cell.hear('answer', await cell.send(cell.gated, { wait: false, hook: cell.hook() }));
     await cell.openGate();
     await cell.webhook(overOrPaused);
     if (cell.followUp) {
       const ids = { taskId: taskIdOf(answer), contextId: contextIdOf(answer) };
-      cell.hear('answer', await send(cell.followUp, { ...ids, wait: false }));
+      cell.hear('answer', await cell.send(cell.followUp, { ...ids, wait: false }));
       await cell.webhook(over);
     }
   },
   async 'push-set'(cell) {
-    const taskId = taskIdOf(cell.hear('answer', await send(cell.gated, { wait: false })));
+    const taskId = taskIdOf(cell.hear('answer', await cell.send(cell.gated, { wait: false })));
     const config = TaskPushNotificationConfig.fromJSON({ taskId, ...cell.hook() });
-    await client.createTaskPushNotificationConfig(config);
+    await cell.client.createTaskPushNotificationConfig(config);
     await cell.openGate();
     await cell.webhook(over);
   },
   async cancel(cell) {
-    const taskId = taskIdOf(cell.hear('answer', await send(cell.scenario, { wait: false })));
-    cell.hear('cancel', await cancelTask(taskId));
-    cell.hear('answer', await getTask(taskId));
+    const taskId = taskIdOf(cell.hear('answer', await cell.send(cell.scenario, { wait: false })));
+    cell.hear('cancel', await cell.cancelTask(taskId));
+    cell.hear('answer', await cell.getTask(taskId));
   },
 };
 

@@ -1,12 +1,13 @@
-// A real @a2a-js/sdk 1.x server (JSON-RPC, protocol 1.0 only), restricted to one mode.
+// A real @a2a-js/sdk 1.x server (protocol 1.0 only) over one binding, as it comes or restricted to one mode.
 //
-// The script is ../scenarios.json, as for the Python workers. The restriction wraps the SDK's handler from outside:
-// what the worker does not offer reaches the SDK under an unknown name, so the refusal is the SDK's own.
+// The script is ../scenarios.json, as for the Python workers. Over JSON-RPC the restriction wraps the SDK's handler from
+// outside: what the worker does not offer reaches the SDK under an unknown name, so the refusal is the SDK's own. Over
+// HTTP+JSON and gRPC it is `limited`, around the SDK's request handler, and the SDK's binding says what that refuses.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import express from 'express';
 import { AgentCard, Artifact, Message, Task, taskStateFromJSON } from '@a2a-js/sdk';
 import {
@@ -16,7 +17,8 @@ import {
   InMemoryPushNotificationStore,
   InMemoryTaskStore,
 } from '@a2a-js/sdk/server';
-import { UserBuilder, agentCardHandler, jsonRpcHandler } from '@a2a-js/sdk/server/express';
+import { UnsupportedOperationError } from '@a2a-js/sdk/errors';
+import { UserBuilder, agentCardHandler, jsonRpcHandler, restHandler } from '@a2a-js/sdk/server/express';
 
 const SCENARIOS = JSON.parse(readFileSync(new URL('../scenarios.json', import.meta.url), 'utf8'));
 // A task that nobody cancels ends by itself (milliseconds), as does a gate that nobody opens.
@@ -38,6 +40,20 @@ const OFFERED = {
   ],
 };
 const ALWAYS = ['CancelTask'];
+OFFERED.any = [...new Set(Object.values(OFFERED).flat())]; // a worker as it comes
+
+// The methods of the SDK's request handler behind the operations.
+const METHODS = {
+  SendMessage: 'sendMessage',
+  SendStreamingMessage: 'sendMessageStream',
+  SubscribeToTask: 'resubscribe',
+  GetTask: 'getTask',
+  ListTasks: 'listTasks',
+  CreateTaskPushNotificationConfig: 'createTaskPushNotificationConfig',
+  GetTaskPushNotificationConfig: 'getTaskPushNotificationConfig',
+  ListTaskPushNotificationConfigs: 'listTaskPushNotificationConfigs',
+  DeleteTaskPushNotificationConfig: 'deleteTaskPushNotificationConfig',
+};
 
 /** A thing that happens once and can be waited for, within a bound; tells whether it happened. */
 class Latch {
@@ -63,14 +79,15 @@ function part(spec) {
   return { ...content, ...(media && { mediaType: media }), ...(name && { filename: name }) };
 }
 
-function message(ids, text) {
-  return Message.fromJSON({ messageId: crypto.randomUUID(), role: 'ROLE_AGENT', parts: [{ text }], ...ids });
+function message(ids, text, more = []) {
+  const parts = [{ text }, ...more.map(part)];
+  return Message.fromJSON({ messageId: crypto.randomUUID(), role: 'ROLE_AGENT', parts, ...ids });
 }
 
-function publishStatus(bus, ids, state, text) {
+function publishStatus(bus, ids, state, text, parts) {
   const status = {
     state: taskStateFromJSON(`TASK_STATE_${state.toUpperCase().replaceAll('-', '_')}`),
-    message: message(ids, text),
+    message: message(ids, text, parts),
     timestamp: new Date().toISOString(),
   };
   bus.publish(AgentEvent.statusUpdate({ ...ids, status, metadata: undefined }));
@@ -96,7 +113,7 @@ class Agent {
     }
     for (const step of steps) {
       if (step.status) {
-        publishStatus(bus, ids, step.status, step.text);
+        publishStatus(bus, ids, step.status, step.text, step.parts);
       } else if (step.artifact) {
         const { id, name, parts, append, last } = step.artifact;
         const artifact = Artifact.fromJSON({ artifactId: id, name, parts: parts.map(part) });
@@ -121,7 +138,29 @@ class Agent {
   };
 }
 
-/** Leaves the worker only `mode`: refuses the other modes' methods, and makes every send wait or not. */
+/** Leaves the SDK's request handler only `mode`, whatever the binding before it. */
+function limited(handler, mode) {
+  if (mode === 'any') return handler;
+  for (const [operation, method] of Object.entries(METHODS)) {
+    if (!OFFERED[mode].includes(operation)) {
+      const refuse = () => {
+        throw new UnsupportedOperationError(`${operation} is not offered`);
+      };
+      const streams = ['sendMessageStream', 'resubscribe'].includes(method);
+      handler[method] = streams ? async function* () { yield refuse(); } : async () => refuse();
+    }
+  }
+  if (OFFERED[mode].includes('SendMessage')) {
+    const send = handler.sendMessage.bind(handler);
+    handler.sendMessage = (params, context) => {
+      const configuration = { ...params.configuration, returnImmediately: mode !== 'blocking' };
+      return send({ ...params, configuration }, context);
+    };
+  }
+  return handler;
+}
+
+/** Leaves a JSON-RPC worker only `mode`: refuses the other modes' methods, and makes every send wait or not. */
 function restrict(mode) {
   const allowed = new Set([...OFFERED[mode], ...ALWAYS]);
   return (request, _response, next) => {
@@ -129,7 +168,7 @@ function restrict(mode) {
     if (request.method === 'POST' && call?.method) {
       if (!allowed.has(call.method)) {
         call.method = `refused/${call.method}`;
-      } else if (call.method === 'SendMessage' && call.params) {
+      } else if (call.method === 'SendMessage' && call.params && mode !== 'any') {
         call.params.configuration = { ...call.params.configuration, returnImmediately: mode !== 'blocking' };
       }
     }
@@ -138,9 +177,13 @@ function restrict(mode) {
 }
 
 const { values } = parseArgs({
-  options: { port: { type: 'string', default: '0' }, restrict: { type: 'string' } },
+  options: {
+    port: { type: 'string', default: '0' },
+    restrict: { type: 'string' },
+    binding: { type: 'string', default: 'jsonrpc' },
+  },
 });
-const mode = values.restrict;
+const { restrict: mode, binding } = values;
 if (!(mode in OFFERED)) throw new Error(`--restrict must be one of ${Object.keys(OFFERED)}`);
 
 const app = express();
@@ -149,17 +192,32 @@ server.listen(Number(values.port), '127.0.0.1');
 await once(server, 'listening');
 const url = `http://127.0.0.1:${server.address().port}`;
 
+let grpc, grpcServer, grpcAddress;
+if (binding === 'grpc') {
+  grpc = await import('@grpc/grpc-js');
+  grpcServer = new grpc.Server();
+  const bound = promisify(grpcServer.bindAsync.bind(grpcServer));
+  grpcAddress = `127.0.0.1:${await bound('127.0.0.1:0', grpc.ServerCredentials.createInsecure())}`;
+}
+const INTERFACES = {
+  jsonrpc: { url: `${url}/`, protocolBinding: 'JSONRPC' },
+  http: { url, protocolBinding: 'HTTP+JSON' },
+  grpc: { url: grpcAddress, protocolBinding: 'GRPC' },
+};
+if (!(binding in INTERFACES)) throw new Error(`--binding must be one of ${Object.keys(INTERFACES)}`);
+
+const pushNotifications = ['push', 'any'].includes(mode);
 const card = AgentCard.fromJSON({
-  name: 'peer worker js-v1',
+  name: `peer worker js-v1 over ${binding}`,
   description: 'scripted worker',
   version: '1.0.0',
-  supportedInterfaces: [{ url: `${url}/`, protocolBinding: 'JSONRPC', protocolVersion: '1.0' }],
-  capabilities: { streaming: mode === 'stream', pushNotifications: mode === 'push' },
+  supportedInterfaces: [{ ...INTERFACES[binding], protocolVersion: '1.0' }],
+  capabilities: { streaming: ['stream', 'any'].includes(mode), pushNotifications },
   defaultInputModes: ['text/plain'],
   defaultOutputModes: ['text/plain'],
   skills: [{ id: 'script', name: 'script', description: 'plays scenarios', tags: ['test'] }],
 });
-const configs = mode === 'push' ? new InMemoryPushNotificationStore() : undefined;
+const configs = pushNotifications ? new InMemoryPushNotificationStore() : undefined;
 const requestHandler = new DefaultRequestHandler(
   card,
   new InMemoryTaskStore(),
@@ -173,6 +231,13 @@ app.post('/gate/:key', (request, response) => {
   response.status(204).end();
 });
 app.use('/.well-known/agent-card.json', agentCardHandler({ agentCardProvider: requestHandler }));
-app.use(express.json({ limit: '10mb' }), restrict(mode));
-app.use(jsonRpcHandler({ requestHandler, userBuilder: UserBuilder.noAuthentication }));
+const userBuilder = UserBuilder.noAuthentication;
+if (binding === 'jsonrpc') {
+  app.use(express.json({ limit: '10mb' }), restrict(mode), jsonRpcHandler({ requestHandler, userBuilder }));
+} else if (binding === 'http') {
+  app.use(restHandler({ requestHandler: limited(requestHandler, mode), userBuilder }));
+} else {
+  const { A2AService, grpcService } = await import('@a2a-js/sdk/server/grpc');
+  grpcServer.addService(A2AService, grpcService({ requestHandler: limited(requestHandler, mode), userBuilder }));
+}
 console.log(`READY ${url}`);
