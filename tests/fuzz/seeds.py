@@ -4,6 +4,7 @@
 Usage: seeds.py FOLDER. Beside these each target gets the files in tests/fuzz/seeds/TARGET, written by hand.
 """
 
+import base64
 import hashlib
 import json
 import sys
@@ -68,6 +69,13 @@ def main(folder):
                     where = b"/a2a" if system == "praisonai" else b"/"
                     head = b"POST " + where + b"\ncontent-type: application/json\n\n"
                     write(folder, "classify", head + compact(sample["call"]))
+    for version in ("v0_3", "v1_0"):
+        for sample in read(FIXTURES / "proto" / f"{version}.json")["samples"]:
+            message = base64.b64decode(sample["bytes"])
+            # The first byte says how the target splits the body.
+            write(folder, "grpc", b"\x40\0" + len(message).to_bytes(4, "big") + message)
+            if version == "v0_3":
+                write(folder, "dialect_v0_3_proto", compact(sample["json"]))
     for path in sorted((HERE.parent.parent / "config").glob("*.toml")):
         write(folder, "config", path.read_bytes())
 

@@ -169,7 +169,6 @@ fn agent_card(dialect: Dialect, body: &[u8]) {
         extended: card.extended_card,
         callback: true,
         generations: false,
-        callback: false,
         for_version: Some(dialect.version),
     };
     let rewritten = card::rewrite(&card, &plan);
