@@ -123,6 +123,7 @@ fn agent_card(dialect: Dialect, body: &[u8]) {
         push: true,
         extended: card.extended_card,
         generations: false,
+        callback: false,
         for_version: Some(dialect.version),
     };
     let rewritten = card::rewrite(&card, &plan);
