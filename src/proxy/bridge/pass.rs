@@ -1,6 +1,9 @@
 //! What passes: bytes go to the worker and come back as they are, streamed both ways. A requester that goes away is not
 //! heard of at the worker, and silence is filled where the answer's form allows it.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -25,13 +28,14 @@ use super::respond::{Ready, held_open};
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl Shared {
-    /// Anything that is no call of the protocol: to the same path below the worker's base address.
-    pub(super) async fn pass(
-        &self,
+    /// Anything that is no call of the protocol: to the same path below the worker's base address. The request is made
+    /// before there is a future, which then need not carry it.
+    pub(super) fn pass(
+        self: Arc<Self>,
         parts: Parts,
         body: Body,
-        route: &Route,
-    ) -> Result<Response<Body>, Error> {
+        route: Arc<Route>,
+    ) -> Result<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>, Error> {
         let worker = &route.upstream.worker;
         let path = route.inner_path(parts.uri.path());
         let uri = match (parts.uri.path_and_query(), parts.uri.query()) {
@@ -40,9 +44,9 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let response = exchange(worker, parts, body, uri)
-            .await
-            .map_err(|error| match error {
+        let answer = exchange(worker, parts, body, uri);
+        Ok(async move {
+            let response = answer.await.map_err(|error| match error {
                 Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
                     Error::BodyTooLarge {
                         limit: self.max_body_bytes,
@@ -50,7 +54,8 @@ impl Shared {
                 }
                 error => error,
             })?;
-        Ok(self.passing(response, route))
+            Ok(self.passing(response, &route))
+        })
     }
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
@@ -139,7 +144,7 @@ impl Shared {
                 headers,
             })
         };
-        held_open(std::sync::Arc::new(asked), keep_alive, answer).await
+        held_open(Arc::new(asked), keep_alive, answer).await
     }
 
     /// The worker's answer on its way to the requester.
@@ -161,12 +166,13 @@ impl Shared {
     }
 }
 
-async fn exchange(
+/// Sends the request; gives the answer, still to come.
+fn exchange(
     worker: &Worker,
     mut parts: Parts,
     body: Body,
     uri: Uri,
-) -> Result<Response<Incoming>, Error> {
+) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
     strip_hop_by_hop(&mut parts.headers);
     if let Some(host) = parts.headers.remove(HOST) {
         parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
@@ -175,11 +181,12 @@ async fn exchange(
     *request.method_mut() = parts.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
-    worker
-        .client()
-        .request(request)
-        .await
-        .map_err(|error| Error::Worker(CallError::from_client(error)))
+    let answer = worker.client().request(request);
+    async move {
+        answer
+            .await
+            .map_err(|error| Error::Worker(CallError::from_client(error)))
+    }
 }
 
 /// Whether a request's own body broke the exchange off, because it is larger than allowed.
