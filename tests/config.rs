@@ -232,6 +232,7 @@ card = "strict"
 identity_headers = ["X-Tenant"]
 headers = { Authorization = { env = "TOKEN" } }
 keep_alive = "0s"
+keep_alive_http_json = true
 announce_after = "250ms"
 
 [routes.poll]
@@ -269,6 +270,7 @@ public_url = "https://two.example.com"
     assert_eq!(one.identity_headers, ["x-tenant"]);
     assert_eq!(one.headers["authorization"], "Bearer t0ken");
     assert_eq!(one.sink.keep_alive, Duration::ZERO);
+    assert!(one.sink.keep_alive_http_json);
     assert_eq!(one.sink.stream_max_life, Duration::from_secs(300));
     assert_eq!(one.sink.blocking_max, Duration::from_secs(50));
     assert_eq!(one.source.announce_after, Duration::from_millis(250));

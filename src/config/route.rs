@@ -209,6 +209,9 @@ fn route(
     let mut sink = sink::Policy::default();
     let mut source = source(&table, prefer, &mut sink);
     sink.keep_alive = table.duration("keep_alive", NONE..=HOUR, sink.keep_alive);
+    sink.keep_alive_http_json = table
+        .read("keep_alive_http_json", values::truth)
+        .unwrap_or(sink.keep_alive_http_json);
 
     let push = table.table("push");
     let given = push.text("base_url", values::public_url);

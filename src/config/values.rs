@@ -229,6 +229,14 @@ pub(super) fn dialect_or_auto(text: &str) -> Result<Option<Dialect>, Wrong> {
     })
 }
 
+/// A truth value.
+pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Wrong> {
+    match value {
+        DeValue::Boolean(value) => Ok(*value),
+        other => Err(wrong_type(other, "true or false")),
+    }
+}
+
 /// `all`, or dialects in order of preference.
 pub(super) fn serve(value: &DeValue<'_>) -> Result<Vec<Dialect>, Wrong> {
     const ALLOWED: &str = "\"all\", or a list of dialects";

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Policy {
     /// The longest silence of a held-open answer: then a space (JSON) or a comment (SSE) is sent. Zero: never.
     pub keep_alive: Duration,
+    /// Whether that holds for JSON answers over HTTP+JSON too, whose status then is 200 whatever comes.
+    pub keep_alive_http_json: bool,
     /// The longest life of a stream; then it ends cleanly and the requester resumes. Zero: no limit.
     pub stream_max_life: Duration,
     /// The longest wait that `Prefer: wait=N` gets.
@@ -20,6 +22,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             keep_alive: Duration::from_secs(4),
+            keep_alive_http_json: false,
             stream_max_life: Duration::ZERO,
             long_poll_max: Duration::from_secs(60),
             blocking_max: Duration::ZERO,

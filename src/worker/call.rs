@@ -28,6 +28,9 @@ const EXTENSIONS: [HeaderName; 2] = [
 /// The header of RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
+/// The media type of streams.
+const EVENT_STREAM: &str = "text/event-stream";
+
 /// The most bytes of an HTTP error's body that are kept to be passed on.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
@@ -71,7 +74,9 @@ impl Worker {
                 Binding::HttpJson => "application/a2a+json, application/json",
                 Binding::Grpc => return self.call_grpc(&known, request, context).await,
             };
-            let response = self.exchange(&known, request, context, accept).await?;
+            let response = self
+                .exchange(&known, request, context, accept, None)
+                .await?;
             let extensions = extensions_of(response.headers());
             let value = self
                 .read_answer(&known, request.operation(), response)
@@ -98,9 +103,18 @@ impl Worker {
             if known.dialect.binding == Binding::Grpc {
                 return self.open_grpc(&known, request, context).await;
             }
-            let response = self
-                .exchange(&known, request, context, "text/event-stream")
+            let mut response = self
+                .exchange(&known, request, context, EVENT_STREAM, None)
                 .await?;
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED
+                && known.dialect.binding == Binding::HttpJson
+                && request.operation() == Operation::SubscribeToTask
+            {
+                // The text of 1.0 says POST and its proto GET: some servers know only the latter.
+                response = self
+                    .exchange(&known, request, context, EVENT_STREAM, Some(Method::GET))
+                    .await?;
+            }
             let extensions = extensions_of(response.headers());
             let value = if is_event_stream(response.headers()) {
                 Opened::Stream(Box::new(EventStream::new(
@@ -134,6 +148,7 @@ impl Worker {
         request: &Request,
         context: &CallContext,
         accept: &'static str,
+        verb: Option<Method>,
     ) -> Result<http::Response<Incoming>, CallError> {
         let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
@@ -163,7 +178,7 @@ impl Worker {
                 let out = http_json::encode_call(version, operation, params, tenant);
                 let body = out.body.map(|body| body.to_string()).unwrap_or_default();
                 let mut call = http::Request::new(Body::full(body));
-                *call.method_mut() = out.method;
+                *call.method_mut() = verb.unwrap_or(out.method);
                 *call.uri_mut() = super::below(&known.endpoint, &out.path).ok_or_else(|| {
                     CallError::BadAnswer("the interface's address is not usable".to_owned())
                 })?;
@@ -177,7 +192,7 @@ impl Worker {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if accept == "text/event-stream" {
+        if accept == EVENT_STREAM {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if known.dialect.traits().client_ids && wants_no_wait(request) {

@@ -263,6 +263,27 @@ async fn the_card_lists_every_binding_at_an_address_that_answers() {
     );
 }
 
+#[tokio::test]
+async fn a_route_may_keep_http_json_alive_at_the_price_of_its_status() {
+    let worker = only(Mode::Poll, Version::V1).start().await;
+    let conf = Conf::before(&worker.url).text("keep_alive", "50ms");
+    let sidecar = conf.key("keep_alive_http_json", "true").start().await;
+    let url = format!("{}/message:send", sidecar.url.trim_end_matches('/'));
+    let headers = [
+        ("a2a-version".to_owned(), "1.0".to_owned()),
+        ("content-type".to_owned(), A2A_JSON.to_owned()),
+    ];
+    let mut sent = request(Method::POST, &url, &headers, go(false).to_string())
+        .await
+        .unwrap();
+    // The worker waits for this test: what comes before its answer can only be a space.
+    assert_eq!(sent.chunk().await.unwrap().as_deref(), Some(&b" "[..]));
+    worker.wait_at("half").await;
+    worker.release("half");
+    let task = &read(&sent.whole().await)["task"];
+    assert_eq!(task["status"]["state"], State::Completed.wire(Version::V1));
+}
+
 /// Every requester's mode before a worker that is spoken to in this dialect, by this way alone.
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
@@ -271,6 +292,8 @@ async fn every_requester_over(dialect: &str, way: &str) {
     let first = patient(&worker.url).start().await;
     let second = patient(&first.url)
         .text("dialect", dialect)
+        // Two sidecars and many tests on one machine: a slow answer is not a worker that blocks.
+        .text("announce_after", "20s")
         .key("observe", &format!("[{way:?}]"))
         .start()
         .await;

@@ -127,7 +127,10 @@ pub(super) async fn held_open<F>(
 where
     F: Future<Output = Result<Ready, Error>> + Send + 'static,
 {
-    if keep_alive.is_zero() || !asked.renderer().status_is_free() {
+    let renderer = asked.renderer();
+    let given_up =
+        asked.route.sink.keep_alive_http_json && renderer.dialect().binding == Binding::HttpJson;
+    if keep_alive.is_zero() || !(renderer.status_is_free() || given_up) {
         return answer.await.map(Ready::into_response);
     }
     let mut answer = Box::pin(answer);

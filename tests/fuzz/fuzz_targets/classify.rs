@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use a2a_sidecar::a2a::dialect::jsonrpc;
-use a2a_sidecar::a2a::{Binding, Version};
+use a2a_sidecar::a2a::{Binding, Operation};
 use a2a_sidecar::proxy::call::{A2aCall, Call, Classified, Params};
 use a2a_sidecar::proxy::classify::ClassifyLayer;
 use a2a_sidecar::wire::Body;
