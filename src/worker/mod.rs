@@ -198,7 +198,8 @@ impl Worker {
             }
             return Ok(known);
         }
-        self.ask(false).await
+        // Boxed: that is for the first call, and each later one would carry it.
+        Box::pin(self.ask(false)).await
     }
 
     /// What it can do, as far as is known.

@@ -1,6 +1,9 @@
 //! What passes: bytes go to the worker and come back as they are, streamed both ways. A requester that goes away is not
 //! heard of at the worker, and silence is filled where the answer's form allows it.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
@@ -27,13 +30,14 @@ use super::respond::{Ready, held_open};
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl Shared {
-    /// Anything that is no call of the protocol: to the same path below the worker's base address.
-    pub(super) async fn pass(
-        &self,
+    /// Anything that is no call of the protocol: to the same path below the worker's base address. The request is made
+    /// before there is a future, which then need not carry it.
+    pub(super) fn pass(
+        self: Arc<Self>,
         parts: Parts,
         body: Body,
-        route: &Route,
-    ) -> Result<Response<Body>, Error> {
+        route: Arc<Route>,
+    ) -> Result<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>, Error> {
         let worker = &route.upstream.worker;
         let path = route.inner_path(parts.uri.path());
         let uri = match (parts.uri.path_and_query(), parts.uri.query()) {
@@ -42,21 +46,21 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        // Other services of gRPC, health among them, are where the worker speaks gRPC, and over HTTP/2 alone.
-        let grpc = worker.grpc_address().filter(|_| is_grpc(&parts.headers));
-        let exchange = match grpc.and_then(|address| below(&address, path)) {
-            Some(uri) => exchange_over(worker.http2(), parts, body, uri).await,
-            None => exchange(worker, parts, body, uri).await,
+        let answer = match grpc_target(worker, &parts.headers, path) {
+            Some(uri) => exchange_over(worker.http2(), parts, body, uri),
+            None => exchange_over(worker.client(), parts, body, uri),
         };
-        let response = exchange.map_err(|error| match error {
-            Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
-                Error::BodyTooLarge {
-                    limit: self.max_body_bytes,
+        Ok(async move {
+            let response = answer.await.map_err(|error| match error {
+                Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
+                    Error::BodyTooLarge {
+                        limit: self.max_body_bytes,
+                    }
                 }
-            }
-            error => error,
-        })?;
-        Ok(self.passing(response, route))
+                error => error,
+            })?;
+            Ok(self.passing(response, &route))
+        })
     }
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
@@ -145,7 +149,7 @@ impl Shared {
                 headers,
             })
         };
-        held_open(std::sync::Arc::new(asked), keep_alive, answer).await
+        held_open(Arc::new(asked), keep_alive, answer).await
     }
 
     /// The worker's answer on its way to the requester.
@@ -167,21 +171,31 @@ impl Shared {
     }
 }
 
-async fn exchange(
+/// Sends the request; gives the answer, still to come.
+/// Where a request goes that is one of gRPC's other services, health among them: to where the worker speaks gRPC, which it
+/// does over HTTP/2 alone. None for all other requests.
+fn grpc_target(worker: &Worker, headers: &HeaderMap, path: &str) -> Option<Uri> {
+    if !is_grpc(headers) {
+        return None;
+    }
+    below(&worker.grpc_address()?, path)
+}
+
+fn exchange(
     worker: &Worker,
     parts: Parts,
     body: Body,
     uri: Uri,
-) -> Result<Response<Incoming>, Error> {
-    exchange_over(worker.client(), parts, body, uri).await
+) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
+    exchange_over(worker.client(), parts, body, uri)
 }
 
-async fn exchange_over(
+fn exchange_over(
     client: &WorkerClient,
     mut parts: Parts,
     body: Body,
     uri: Uri,
-) -> Result<Response<Incoming>, Error> {
+) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
     strip_hop_by_hop(&mut parts.headers);
     if is_grpc(&parts.headers) {
         // It belongs to one connection, and each of them needs it.
@@ -196,10 +210,12 @@ async fn exchange_over(
     *request.method_mut() = parts.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
-    client
-        .request(request)
-        .await
-        .map_err(|error| Error::Worker(CallError::from_client(error)))
+    let answer = client.request(request);
+    async move {
+        answer
+            .await
+            .map_err(|error| Error::Worker(CallError::from_client(error)))
+    }
 }
 
 /// Whether a request's own body broke the exchange off, because it is larger than allowed.
