@@ -23,7 +23,7 @@ use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::grpc::is_grpc;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, below, is_hop_by_hop};
+use crate::worker::{CallError, Worker, below, is_hop_by_hop};
 
 use super::respond::{Ready, held_open};
 
@@ -46,9 +46,7 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        // Other services of gRPC, health among them, are where the worker speaks gRPC, and over HTTP/2 alone.
-        let grpc = worker.grpc_address().filter(|_| is_grpc(&parts.headers));
-        let answer = match grpc.and_then(|address| below(&address, path)) {
+        let answer = match grpc_target(worker, &parts.headers, path) {
             Some(uri) => exchange(worker.http2(), parts, body, uri),
             None => exchange(worker.client(), parts, body, uri),
         };
@@ -171,6 +169,15 @@ impl Shared {
         };
         Response::from_parts(parts, body)
     }
+}
+
+/// Where a request goes that is one of gRPC's other services, health among them: to where the worker speaks gRPC, which it
+/// does over HTTP/2 alone. None for all other requests.
+fn grpc_target(worker: &Worker, headers: &HeaderMap, path: &str) -> Option<Uri> {
+    if !is_grpc(headers) {
+        return None;
+    }
+    below(&worker.grpc_address()?, path)
 }
 
 /// Sends the request; gives the answer, still to come.
