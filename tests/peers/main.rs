@@ -5,6 +5,7 @@
 //! Writes `target/peers/grid.md` and `grid.json`, and the logs of all processes to `target/peers/logs/`.
 
 mod by_hand;
+mod children;
 mod grid;
 mod heard;
 mod judge;
@@ -20,8 +21,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::children::Server;
 use crate::grid::{CLIENTS, Cell, Pair};
-use crate::process::{Places, Server, run_client, start_sidecar, start_worker};
+use crate::process::{Places, run_client, start_sidecar, start_worker};
 use crate::report::{Verdict, Verdicts};
 
 /// Pairs under way at once: most of a pair's time is silence of its scenarios, the rest is start-up of its clients,

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response, StatusCode};
@@ -15,13 +15,15 @@ use hyper::body::Incoming;
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::a2a::dialect::http_json;
+use crate::net::client::WorkerClient;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
+use crate::wire::grpc::is_grpc;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, Worker, below, is_hop_by_hop};
+use crate::worker::{CallError, below, is_hop_by_hop};
 
 use super::respond::{Ready, held_open};
 
@@ -44,7 +46,12 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let answer = exchange(worker, parts, body, uri);
+        // Other services of gRPC, health among them, are where the worker speaks gRPC, and over HTTP/2 alone.
+        let grpc = worker.grpc_address().filter(|_| is_grpc(&parts.headers));
+        let answer = match grpc.and_then(|address| below(&address, path)) {
+            Some(uri) => exchange(worker.http2(), parts, body, uri),
+            None => exchange(worker.client(), parts, body, uri),
+        };
         Ok(async move {
             let response = answer.await.map_err(|error| match error {
                 Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
@@ -69,7 +76,7 @@ impl Shared {
             parts, route, call, ..
         } = *asked.0;
         let body = Body::full(call.body);
-        let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
+        let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
         if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_plain(response.headers()) {
             // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
             return Err(Error::Worker(CallError::Http {
@@ -114,7 +121,7 @@ impl Shared {
         let (answered, answer) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let answer = async {
-                let response = exchange(&worker, head, body, endpoint).await?;
+                let response = exchange(worker.client(), head, body, endpoint).await?;
                 let (parts, body) = response.into_parts();
                 let bytes = collect(body, limit)
                     .await
@@ -168,12 +175,18 @@ impl Shared {
 
 /// Sends the request; gives the answer, still to come.
 fn exchange(
-    worker: &Worker,
+    client: &WorkerClient,
     mut parts: Parts,
     body: Body,
     uri: Uri,
 ) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
     strip_hop_by_hop(&mut parts.headers);
+    if is_grpc(&parts.headers) {
+        // It belongs to one connection, and each of them needs it.
+        parts
+            .headers
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
     if let Some(host) = parts.headers.remove(HOST) {
         parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
@@ -181,7 +194,7 @@ fn exchange(
     *request.method_mut() = parts.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
-    let answer = worker.client().request(request);
+    let answer = client.request(request);
     async move {
         answer
             .await
