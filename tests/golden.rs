@@ -263,6 +263,7 @@ fn cards_are_understood_and_rewritten_to_themselves() {
             push: card.push,
             extended: card.extended_card,
             generations: false,
+            callback: false,
             for_version: Some(dialect.version),
         };
         let mut rewritten = card::rewrite(&card, &plan);

@@ -1,10 +1,11 @@
 //! Extensions of the protocol that the sidecar offers to requesters by itself (specification §4.6), and how a requester
 //! asks for one: by its URI in the service parameter `A2A-Extensions` (`X-A2A-Extensions` in 0.3).
 //!
-//! There are two. One, **callbacks**, has a module of its own ([`super::callback`]). The other is **generations**, which A2A 1.1 brings as members of its own, for versions before that. A task's generation
-//! rises with every change; events carry that which they led to, and a requester that has seen one can ask for the task as
-//! soon as it is newer. What 1.0 has no members for goes into `metadata`, so that every binding and every client can carry
-//! it; a number alone does not tell one life of a task from another, so the epoch goes with it.
+//! There are two. One, **callbacks**, has a module of its own ([`super::callback`]). The other is **generations**, which
+//! A2A 1.1 brings as members of its own, for versions before that. A task's generation rises with every change; events
+//! carry that which they led to, and a requester that has seen one can ask for the task as soon as it is newer. What 1.0
+//! has no members for goes into `metadata`, so that every binding and every client can carry it; a number alone does not
+//! tell one life of a task from another, so the epoch goes with it.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;

@@ -200,6 +200,30 @@ fn list<T>(
     }
 }
 
+/// Whether two values are the same, numbers by value: `3` and `3.0` are one number in JSON.
+#[must_use]
+pub fn same_json(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => {
+            // Only where one of them is a double: two whole numbers are not to be rounded together.
+            x == y || ((x.is_f64() || y.is_f64()) && x.as_f64() == y.as_f64())
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_json(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => same_members(a, b),
+        (a, b) => a == b,
+    }
+}
+
+/// The same of objects, whatever the order of their members.
+#[must_use]
+pub fn same_members(a: &Object, b: &Object) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .all(|(name, value)| b.get(name).is_some_and(|other| same_json(value, other)))
+}
+
 /// Gives model types a `Deserialize` that reads them through [`Model`].
 macro_rules! deserialize_models {
     ($($model:ty),+ $(,)?) => {$(

@@ -93,8 +93,9 @@ impl<'de> serde::Deserialize<'de> for Role {
     }
 }
 
-/// A piece of a message or an artifact.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A piece of a message or an artifact. Two are the same where their JSON is, whichever way numbers in it are written:
+/// what has come by way of protobuf says `3.0` or `3`, and it is not for a reader to see a change in that.
+#[derive(Clone, Debug, Default)]
 pub struct Part {
     /// The content: exactly one of the members `text`, `raw`, `url`, `data`.
     pub content: PartContent,
@@ -108,8 +109,8 @@ pub struct Part {
     pub extra: Object,
 }
 
-/// What a part holds.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a part holds. Compared as [`Part`] is.
+#[derive(Clone, Debug, Default)]
 pub enum PartContent {
     /// Plain text.
     Text(String),
@@ -122,6 +123,33 @@ pub enum PartContent {
     /// A kind that this model does not know: the part's `extra` carries it.
     #[default]
     Unknown,
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &Object, b: &Object| fields::same_members(a, b);
+        self.content == other.content
+            && self.filename == other.filename
+            && self.media_type == other.media_type
+            && match (&self.metadata, &other.metadata) {
+                (Some(a), Some(b)) => same(a, b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
+            && same(&self.extra, &other.extra)
+    }
+}
+
+impl PartialEq for PartContent {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (PartContent::Text(a), PartContent::Text(b))
+            | (PartContent::Raw(a), PartContent::Raw(b))
+            | (PartContent::Url(a), PartContent::Url(b)) => a == b,
+            (PartContent::Data(a), PartContent::Data(b)) => fields::same_json(a, b),
+            (PartContent::Unknown, PartContent::Unknown) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Something that a task has produced.
@@ -246,5 +274,34 @@ impl Model for Artifact {
             extensions: fields::strings(&mut object, "extensions", "")?,
             extra: object,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn part(value: Value) -> Part {
+        Part::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn parts_are_the_same_however_their_numbers_are_written() {
+        let one = part(json!({"data": {"n": [3, 4.5, {"m": -1}]}, "metadata": {"k": 2}}));
+        let other = part(json!({"data": {"n": [3.0, 4.5, {"m": -1.0}]}, "metadata": {"k": 2.0}}));
+        assert_eq!(one, other);
+        for different in [
+            json!({"data": {"n": [3, 4.5, {"m": 1}]}, "metadata": {"k": 2}}),
+            json!({"data": {"n": [3, 4.5, {"m": -1}, 0]}, "metadata": {"k": 2}}),
+            json!({"data": {"n": [3, 4.5, {"m": -1}]}, "metadata": {"k": "2"}}),
+            json!({"data": {"n": [3, 4.5, {"m": -1}]}}),
+        ] {
+            assert_ne!(one, part(different));
+        }
+        // Beyond what a double holds, whole numbers are told apart as such.
+        let large = |number: u64| part(json!({ "data": number }));
+        assert_ne!(large(u64::MAX), large(u64::MAX - 1));
     }
 }

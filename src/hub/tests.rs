@@ -102,6 +102,20 @@ async fn a_follower_gets_every_event_once_whether_it_reads_the_ring_or_the_store
         }
         assert!(!follow.behind());
     }
+    // By pages too, as long as somebody holds the recent ones in memory and after that.
+    for held in [Some((early, late)), None] {
+        let mut at = Seq(0);
+        while at < Seq(EVENTS + 1) {
+            let page = hub.events(&key, at, 7).await.unwrap();
+            assert!((1..=7).contains(&page.len()));
+            for entry in page {
+                assert_eq!(entry.seq, at.next());
+                at = entry.seq;
+            }
+        }
+        assert!(hub.events(&key, at, 7).await.unwrap().is_empty());
+        drop(held);
+    }
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,6 +24,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::share::Share;
 use super::tls::ServerTls;
 use crate::wire::BoxError;
 
@@ -69,8 +70,9 @@ impl Default for ListenOptions {
             max_connections: 10_000,
             header_read_timeout: Duration::from_secs(30),
             tls_handshake_timeout: Duration::from_secs(10),
-            // Room for large cookies and tokens; 64 KiB reads also serve bodies well.
-            http1_max_buf_bytes: 64 * 1024,
+            // Room for large cookies and tokens. And for a body of 64 KiB with its head: one read more for each of those
+            // costs more than all that is done with it here.
+            http1_max_buf_bytes: 128 * 1024,
             http1_max_headers: 100,
             http2_max_streams: 200,
             http2_max_header_bytes: 64 * 1024,
@@ -123,8 +125,8 @@ where
         options.max_connections.clamp(1, Semaphore::MAX_PERMITS),
     ));
     let setup = Arc::new(Setup {
-        builder: builder(&options),
-        http1: builder(&options).http1_only(),
+        auto: auto_builder(&options),
+        http1: http1_builder(&options),
         tls,
         options,
     });
@@ -193,9 +195,20 @@ fn of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
-    // hyper panics below this.
-    const MIN_BUF_BYTES: usize = 8192;
+/// The least that hyper takes as a bound of its buffers; it panics below.
+const MIN_BUF_BYTES: usize = 8192;
+
+fn http1_builder(options: &ListenOptions) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_buf_size(options.http1_max_buf_bytes.max(MIN_BUF_BYTES))
+        .max_headers(options.http1_max_headers);
+    builder
+}
+
+fn auto_builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -217,10 +230,10 @@ fn builder(options: &ListenOptions) -> auto::Builder<TokioExecutor> {
 /// What all connections of a listener share.
 struct Setup {
     /// For connections whose version is not known yet.
-    builder: auto::Builder<TokioExecutor>,
-    /// For those that are known to be HTTP/1. Finding the version out costs a second buffer for each connection, which a
-    /// stream keeps as long as it is open.
-    http1: auto::Builder<TokioExecutor>,
+    auto: auto::Builder<TokioExecutor>,
+    /// For those that are known to be HTTP/1: most, and each open stream is one. Finding the version out costs a second
+    /// buffer, and a connection that may be either has room for both.
+    http1: http1::Builder,
     tls: Option<ServerTls>,
     options: ListenOptions,
 }
@@ -241,28 +254,37 @@ impl Setup {
         B::Error: Into<BoxError>,
     {
         let _permit = permit;
-        let Some(tls) = &self.tls else {
-            let Some(builder) = finish
-                .run_until_cancelled(self.builder_for(&stream))
-                .await
-                .flatten()
-            else {
-                return;
-            };
-            return self.http(builder, stream, service, finish).await;
-        };
+        // Boxed where it is not the plain HTTP/1 that most connections are: each costs what it needs itself.
+        if self.tls.is_some() {
+            return Box::pin(self.secured(stream, service, finish)).await;
+        }
+        let known = finish.run_until_cancelled(self.is_http1(&stream)).await;
+        match known.flatten() {
+            Some(true) => self.http1(stream, service, finish).await,
+            Some(false) => Box::pin(self.either(stream, service, finish)).await,
+            None => {}
+        }
+    }
+
+    async fn secured<S, B>(&self, stream: TcpStream, service: S, finish: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let Some(tls) = &self.tls else { return };
         let handshake = timeout(
             self.options.tls_handshake_timeout,
             tls.acceptor().accept(stream),
         );
         match finish.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => {
-                let builder = match stream.get_ref().1.alpn_protocol() {
-                    Some(b"http/1.1") => &self.http1,
-                    _ => &self.builder,
-                };
-                self.http(builder, stream, service, finish).await;
-            }
+            Some(Ok(Ok(stream))) => match stream.get_ref().1.alpn_protocol() {
+                Some(b"http/1.1") => self.http1(Box::new(stream), service, finish).await,
+                _ => self.either(Box::new(stream), service, finish).await,
+            },
             Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake timed out"),
             None => {}
@@ -270,23 +292,45 @@ impl Setup {
     }
 
     /// Looks at the first bytes of a plain connection and leaves them where they are. None if none come in time.
-    async fn builder_for(&self, stream: &TcpStream) -> Option<&auto::Builder<TokioExecutor>> {
+    async fn is_http1(&self, stream: &TcpStream) -> Option<bool> {
         // Where the preface of HTTP/2 parts from every method of HTTP/1 (`POST`, `PUT`, `PATCH`).
         let mut first = [0; 2];
         match timeout(self.options.header_read_timeout, stream.peek(&mut first)).await {
             Ok(Ok(0) | Err(_)) | Err(_) => None,
-            Ok(Ok(seen)) if HTTP2_PREFACE.starts_with(&first[..seen]) => Some(&self.builder),
-            Ok(Ok(_)) => Some(&self.http1),
+            Ok(Ok(seen)) => Some(!HTTP2_PREFACE.starts_with(&first[..seen])),
         }
     }
 
-    async fn http<I, S, B>(
-        &self,
-        builder: &auto::Builder<TokioExecutor>,
-        io: I,
-        service: S,
-        finish: CancellationToken,
-    ) where
+    /// Serves HTTP/1. hyper bounds the time for each head, the first one too.
+    async fn http1<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let mut connection = std::pin::pin!(
+            self.http1
+                .serve_connection(TokioIo::new(io), Share::new(service))
+        );
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = finish.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            ended(&error);
+        }
+    }
+
+    /// Serves whichever version the client speaks.
+    async fn either<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
+    where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -296,8 +340,7 @@ impl Setup {
         B::Error: Into<BoxError>,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
-        let connection = builder.serve_connection(io, TowerToHyperService::new(service));
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = std::pin::pin!(self.auto.serve_connection(io, Share::new(service)));
         let result = tokio::select! {
             result = connection.as_mut() => result,
             () = finish.cancelled() => {
@@ -306,10 +349,14 @@ impl Setup {
             }
         };
         if let Err(error) = result {
-            // Clients hang up and scanners babble: nothing an operator could act on.
-            tracing::debug!(%error, "connection ended with an error");
+            ended(&*error);
         }
     }
+}
+
+/// Clients hang up and scanners babble: nothing an operator could act on.
+fn ended(error: &(dyn std::error::Error + 'static)) {
+    tracing::debug!(error, "connection ended with an error");
 }
 
 /// Bounds the time until the version of the protocol is known. hyper's own timeout begins only behind

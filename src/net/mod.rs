@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 pub mod client;
 pub mod guard;
 pub mod listen;
+mod share;
 pub mod tls;
 
 /// The one TLS provider of the process, named in every configuration built here, so that nothing

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
 
+use super::record::Note;
 use crate::a2a::dialect::recognise;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Request, Version};
 use crate::sink::render::Renderer;
@@ -19,6 +20,8 @@ pub struct Classified {
     pub call: Call,
     /// The body. Empty where `call` holds it.
     pub body: Body,
+    /// For what the services below find out about it.
+    pub note: Note,
 }
 
 /// What a request is.

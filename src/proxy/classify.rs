@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 
 use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
+use super::record::Note;
 use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::recognise::{self, Seen};
 use crate::a2a::dialect::{grpc, jsonrpc, paths};
@@ -167,6 +168,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
                 parts,
                 call: Call::Card { version },
                 body,
+                note: Note::default(),
             });
         } else if path.ends_with(PYTHON_A2A_CARD_PATH) {
             Call::Card {
@@ -193,6 +195,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         parts,
         call,
         body: bounded(body, limit),
+        note: Note::default(),
     })
 }
 
@@ -210,6 +213,7 @@ fn by_path(request: Request<Body>, limit: usize) -> Classified {
         parts,
         call,
         body: bounded(body, limit),
+        note: Note::default(),
     }
 }
 
@@ -262,6 +266,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::Webhook { token, body },
             body: Body::empty(),
+            note: Note::default(),
         });
     }
     if let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
@@ -270,6 +275,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::Callback { token, body },
             body: Body::empty(),
+            note: Note::default(),
         });
     }
     if is_grpc(&parts.headers)
@@ -280,6 +286,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::A2a(call),
             body: Body::empty(),
+            note: Note::default(),
         });
     }
     let bytes = read(body, limit).await?;
@@ -289,6 +296,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
                 parts,
                 call: Call::A2a(call),
                 body: Body::empty(),
+                note: Note::default(),
             }),
             Err(response) => Err(response),
         };
@@ -310,6 +318,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::A2a(call),
             body: Body::empty(),
+            note: Note::default(),
         });
     }
     match of_rpc(&parts, &bytes) {
@@ -317,11 +326,13 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             parts,
             call: Call::A2a(call),
             body: Body::empty(),
+            note: Note::default(),
         }),
         Ok(None) => Ok(Classified {
             parts,
             call: Call::Other,
             body: Body::full(bytes),
+            note: Note::default(),
         }),
         Err(wrong) => {
             let (dialect, id, error) = *wrong;

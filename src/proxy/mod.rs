@@ -9,6 +9,7 @@ pub mod decide;
 pub mod error;
 pub mod probes;
 pub mod record;
+pub mod request_id;
 pub mod rescue;
 pub mod route;
 pub mod route_layer;

@@ -62,7 +62,8 @@ struct Line {
     meters: Arc<CallMeters>,
 }
 
-/// What the services below find out about a call, for its record. It goes down in the request's extensions.
+/// What the services below find out about a call, for its record. It goes down with the request; with a call of the
+/// protocol, whose head travels far, in that head's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct Note(Arc<Noted>);
 
@@ -84,7 +85,12 @@ pub struct Failure {
 }
 
 impl Note {
-    /// The note in a request's head; one that nobody reads if the record layer is not above.
+    /// Goes on with the request's head.
+    pub fn goes_with(self, parts: &mut Parts) {
+        parts.extensions.insert(self);
+    }
+
+    /// The note in a request's head; one that nobody reads if there is none.
     #[must_use]
     pub fn of(parts: &Parts) -> Note {
         parts.extensions.get().cloned().unwrap_or_default()
@@ -123,9 +129,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Classified) -> Self::Future {
-        let note = Note::default();
-        request.parts.extensions.insert(note.clone());
+    fn call(&mut self, request: Classified) -> Self::Future {
+        let note = request.note.clone();
         let line = Line {
             request_id: request.parts.headers.get(REQUEST_ID).cloned(),
             dialect: request.call.dialect_name(),
@@ -187,7 +192,7 @@ where
         let at_end = outcome(parts.status);
         let body = Body::boxed(Recorded {
             body,
-            line: Some(Box::new(line)),
+            line: Some(line),
             at_end,
         });
         Poll::Ready(Ok(Response::from_parts(parts, body)))
@@ -210,7 +215,7 @@ pin_project! {
     struct Recorded {
         #[pin]
         body: Body,
-        line: Option<Box<Line>>,
+        line: Option<Line>,
         at_end: CallOutcome,
     }
 
@@ -330,7 +335,7 @@ mod tests {
         let (recorder, metrics) = Metrics::recorder();
         metrics::with_local_recorder(&recorder, || {
             let service = RecordLayer::default().layer(service_fn(move |request: Classified| {
-                let answer = answer(Note::of(&request.parts));
+                let answer = answer(request.note);
                 async move { Ok::<_, Infallible>(answer) }
             }));
             let (parts, body) = http::Request::new(Body::empty()).into_parts();
@@ -338,6 +343,7 @@ mod tests {
                 parts,
                 call: Call::Other,
                 body,
+                note: Note::default(),
             };
             let response = futures_util::FutureExt::now_or_never(service.oneshot(request));
             // Dropping the answer ends it: its length is known.

@@ -60,7 +60,7 @@ where
             | Call::Other => None,
         };
         ResponseFuture {
-            note: Note::of(&request.parts),
+            note: request.note.clone(),
             future: self.inner.call(request),
             call,
         }

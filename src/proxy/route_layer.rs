@@ -12,7 +12,6 @@ use tower::{Layer, Service};
 use super::bridge::Routed;
 use super::call::{Call, Classified};
 use super::error::Error;
-use super::record::Note;
 use super::route::Routes;
 use crate::wire::Body;
 
@@ -69,12 +68,13 @@ where
         });
         let kind = match found {
             Some(route) => {
-                Note::of(&request.parts).route(&route.name);
+                request.note.route(&route.name);
                 Kind::Found {
                     future: self.inner.call(Routed {
                         parts: request.parts,
                         call: request.call,
                         body: request.body,
+                        note: request.note,
                         route,
                     }),
                 }

@@ -7,13 +7,13 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, SET_COOKIE};
 use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 
 use super::admit::AdmitLayer;
 use super::bridge::{Bridge, Shared};
 use super::classify::ClassifyLayer;
-use super::record::{REQUEST_ID, RecordLayer};
+use super::record::RecordLayer;
+use super::request_id::RequestIdLayer;
 use super::rescue::RescueLayer;
 use super::route_layer::RouteLayer;
 use crate::wire::Body;
@@ -42,8 +42,7 @@ pub fn stack(
         // One box, so that the type of the stack does not reach every connection's code.
         .layer_fn(BoxCloneSyncService::new)
         // First, so that everything below can name the request.
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(RequestIdLayer)
         // Above everything that might print headers.
         .layer(SetSensitiveHeadersLayer::new([
             AUTHORIZATION,

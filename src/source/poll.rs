@@ -50,7 +50,8 @@ pub(super) enum Look {
 
 impl Watch {
     pub(super) async fn poll(&mut self, record: &TaskRecord) -> Left {
-        self.note_source(Mode::Poll).await;
+        // Boxed, here and below: a task that waits for its next poll costs what waiting needs.
+        Box::pin(self.note_source(Mode::Poll)).await;
         let policy = self.upstream.policy.poll.clone();
         let mut schedule = Schedule::new(&policy);
         let mut retry_after = None;
@@ -73,10 +74,10 @@ impl Watch {
                 () = self.stop.cancelled() => return Left::Done,
                 () = self.upstream.poll_allowed() => {}
             }
-            if self.is_over().await {
+            if Box::pin(self.is_over()).await {
                 return Left::Done;
             }
-            match self.look(record).await {
+            match Box::pin(self.look(record)).await {
                 Ok(now) => {
                     self.failing_since = None;
                     self.not_found = 0;
@@ -88,7 +89,7 @@ impl Watch {
                 Err(Look::Worker(error)) if error.is_task_not_found() => {
                     self.not_found += 1;
                     if self.not_found >= policy.not_found_limit {
-                        self.fail("The worker no longer knows this task.").await;
+                        Box::pin(self.fail("The worker no longer knows this task.")).await;
                         return Left::Done;
                     }
                 }
@@ -97,11 +98,13 @@ impl Watch {
                 }
                 Err(Look::Worker(error)) => {
                     retry_after = error.retry_after();
-                    if self.trouble(&error).await {
+                    if Box::pin(self.trouble(&error)).await {
                         return Left::Done;
                     }
                 }
-                Err(Look::Store(error)) => return self.store_failed(&error, Way::Poll).await,
+                Err(Look::Store(error)) => {
+                    return Box::pin(self.store_failed(&error, Way::Poll)).await;
+                }
             }
         }
     }

@@ -101,8 +101,9 @@ struct Entry {
     pending: HashMap<String, BTreeSet<DeliveryId>>,
 }
 
-/// Keys of tasks by something that several tasks may share.
-struct Index<K>(HashMap<K, BTreeMap<u64, TaskKey>>);
+/// Keys of tasks by something that several tasks may share, oldest first. Mostly one does: a tree for each would cost
+/// more than the task's own record.
+struct Index<K>(HashMap<K, Vec<(u64, TaskKey)>>);
 
 impl<K> Default for Index<K> {
     fn default() -> Self {
@@ -112,12 +113,18 @@ impl<K> Default for Index<K> {
 
 impl<K: Eq + Hash> Index<K> {
     fn insert(&mut self, by: K, made: u64, key: &TaskKey) {
-        self.0.entry(by).or_default().insert(made, key.clone());
+        let found = self.0.entry(by).or_insert_with(|| Vec::with_capacity(1));
+        match found.binary_search_by_key(&made, |(made, _)| *made) {
+            Ok(at) => found[at].1 = key.clone(),
+            Err(at) => found.insert(at, (made, key.clone())),
+        }
     }
 
     fn remove(&mut self, by: &K, made: u64) {
         if let Some(found) = self.0.get_mut(by) {
-            found.remove(&made);
+            if let Ok(at) = found.binary_search_by_key(&made, |(made, _)| *made) {
+                found.remove(at);
+            }
             if found.is_empty() {
                 self.0.remove(by);
             }
@@ -125,7 +132,7 @@ impl<K: Eq + Hash> Index<K> {
     }
 
     fn newest(&self, by: &K) -> Option<&TaskKey> {
-        self.0.get(by)?.values().next_back()
+        self.0.get(by)?.last().map(|(_, key)| key)
     }
 }
 

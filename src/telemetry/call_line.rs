@@ -58,9 +58,11 @@ where
             let Ok(mut scratch) = scratch.try_borrow_mut() else {
                 return self.others.format_event(context, writer, event);
             };
-            scratch.begin(SystemTime::now())?;
+            scratch.begin(SystemTime::now());
             let line = &mut scratch.line;
-            write!(line, ",\"level\":\"{}\"", event.metadata().level())?;
+            line.push_str(",\"level\":\"");
+            line.push_str(event.metadata().level().as_str());
+            line.push('"');
             event.record(&mut Members(line));
             line.push_str(",\"target\":\"");
             line.push_str(CALL_TARGET);
@@ -72,20 +74,47 @@ where
 
 impl Scratch {
     /// Empties the line and writes the time.
-    fn begin(&mut self, now: SystemTime) -> fmt::Result {
+    fn begin(&mut self, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let second = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         if self.second != second || self.date.is_empty() {
             self.date.clear();
             let date = jiff::Timestamp::from_second(second).unwrap_or_default();
-            write!(self.date, "{}", date.strftime("%Y-%m-%dT%H:%M:%S"))?;
+            // A string takes whatever is written to it, here and below.
+            let _ = write!(self.date, "{}", date.strftime("%Y-%m-%dT%H:%M:%S"));
             self.second = second;
         }
         self.line.clear();
         self.line.push_str("{\"timestamp\":\"");
         self.line.push_str(&self.date);
-        write!(self.line, ".{:06}Z\"", since.subsec_micros())
+        self.line.push('.');
+        push_micros(&mut self.line, since.subsec_micros());
+        self.line.push_str("Z\"");
     }
+}
+
+/// Six digits. By hand, here and below: the general way of formatting a number costs as much as all else in a line.
+fn push_micros(line: &mut String, micros: u32) {
+    let mut unit = 100_000;
+    while unit > 0 {
+        line.push(char::from(b'0' + (micros / unit % 10) as u8));
+        unit /= 10;
+    }
+}
+
+fn push_number(line: &mut String, mut number: u64) {
+    // As many digits as the largest has.
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    line.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// Adds each field as a member.
@@ -100,14 +129,21 @@ impl Members<'_> {
 
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
         self.name(field);
-        // A string takes whatever is written to it.
         let _ = write!(self.0, "{value}");
     }
 }
 
 impl Visit for Members<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if value.is_finite() {
+        // Durations in seconds are what there is; to the microsecond.
+        let micros = (value * 1e6).round();
+        if (0.0..1e15).contains(&micros) {
+            let micros = micros as u64;
+            self.name(field);
+            push_number(self.0, micros / 1_000_000);
+            self.0.push('.');
+            push_micros(self.0, (micros % 1_000_000) as u32);
+        } else if value.is_finite() {
             self.plain(field, value);
         } else {
             self.plain(field, "null");
@@ -119,7 +155,8 @@ impl Visit for Members<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, value);
+        self.name(field);
+        push_number(self.0, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -189,9 +226,7 @@ mod tests {
             (1_767_225_599_999_999, "2025-12-31T23:59:59.999999Z"),
             (1_767_225_600_000_000, "2026-01-01T00:00:00.000000Z"),
         ] {
-            scratch
-                .begin(UNIX_EPOCH + Duration::from_micros(micros))
-                .unwrap();
+            scratch.begin(UNIX_EPOCH + Duration::from_micros(micros));
             assert_eq!(scratch.line, format!("{{\"timestamp\":\"{expected}\""));
         }
     }

@@ -147,9 +147,27 @@ impl Worker {
         &self.client
     }
 
-    /// The connection pool for calls over gRPC.
-    fn http2(&self) -> &WorkerClient {
+    /// The connection pool for gRPC.
+    #[must_use]
+    pub fn http2(&self) -> &WorkerClient {
         &self.http2
+    }
+
+    /// Where it speaks gRPC, as far as is known: whichever binding it is called over.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<Uri> {
+        let known = self.known.load();
+        let known = known.as_ref()?;
+        if known.dialect.binding == Binding::Grpc {
+            return Some(known.endpoint.clone());
+        }
+        let is_grpc = |dialect: Dialect| dialect.binding == Binding::Grpc;
+        let interfaces = &known.card.as_ref()?.interfaces;
+        let interface = interfaces
+            .iter()
+            .find(|interface| interface.dialect.is_some_and(is_grpc))?;
+        let address = Url::parse(&interface.url).ok()?;
+        as_uri(&reachable(&self.target.base, &address, Binding::Grpc))
     }
 
     fn max_answer_bytes(&self) -> usize {
@@ -180,7 +198,8 @@ impl Worker {
             }
             return Ok(known);
         }
-        self.ask(false).await
+        // Boxed: that is for the first call, and each later one would carry it.
+        Box::pin(self.ask(false)).await
     }
 
     /// What it can do, as far as is known.

@@ -56,9 +56,10 @@ pub async fn measure(table: &mut Table) {
     }
 }
 
-/// Often enough that what is said is heard soon, and no bound on all of them together.
+/// Often enough that what is said is heard soon. The budget spreads the polls: without it they would come in bursts, and
+/// the memory would be that of hundreds of connections to the worker.
 const POLL: &str =
-    "[routes.poll]\nfirst = \"1s\"\nmax = \"3s\"\nfactor = 1.5\nbudget_per_second = 10000.0";
+    "[routes.poll]\nfirst = \"1s\"\nmax = \"3s\"\nfactor = 1.5\nbudget_per_second = 400.0";
 
 enum Opens {
     /// All of them on one task.

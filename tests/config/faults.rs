@@ -46,7 +46,7 @@ name = "default"
             "sidecar.toml:8: routes[0].worker: is not an http or https URL; allowed: an http or https URL, such as \
              \"http://127.0.0.1:9999\"",
             "sidecar.toml:9: routes[0].observe: \"pol\" is not a mode; did you mean \"poll\"?; allowed: \"auto\", \
-             \"off\", \"blocking\", \"poll\", \"stream\", \"push\"",
+             \"off\", \"blocking\", \"poll\", \"stream\", \"push\", \"callback\"",
             "sidecar.toml:12: routes[0].poll.first: is longer than poll.max; allowed: at most poll.max",
             "sidecar.toml:14: routes[0].poll.jitter: is a string; allowed: a number",
             "sidecar.toml:16: routes[1].match: is the path and host of routes[0] (\"default\") too; allowed: another \
@@ -378,7 +378,7 @@ fn routes_faults() {
         (
             "offer = [\"pull\"]",
             "3: routes[0].offer[0]: \"pull\" is not a mode; did you mean \"poll\"?; allowed: \
-          \"blocking\", \"poll\", \"stream\", \"push\"",
+          \"blocking\", \"poll\", \"stream\", \"push\", \"callback\"",
         ),
         (
             "serve = [\"v1.0/jsonrpc\", \"v1.0/jsonrpc\"]",
@@ -471,6 +471,13 @@ fn push_needs_an_address_for_the_worker() {
             "[[routes]]\nworker = \"http://worker.internal\"\nobserve = {observe}\n[routes.push]\n{push}\n"
         )
     };
+    faults(
+        &text("[\"callback\"]", "base_url = \"http://sidecar/a2a\""),
+        &[
+            "sidecar.toml:5: routes[0].push.base_url: \"http://sidecar/a2a\" has a segment \"a2a\"; allowed: an address \
+             without one where `observe` names callback: workers that call back cut the address there",
+        ],
+    );
     faults(
         &text("[\"push\", \"poll\"]", ""),
         &[

@@ -4,6 +4,7 @@
 Usage: seeds.py FOLDER. Beside these each target gets the files in tests/fuzz/seeds/TARGET, written by hand.
 """
 
+import base64
 import hashlib
 import json
 import sys
@@ -13,7 +14,10 @@ HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures"
 PARTS = ("call", "answer", "frame", "webhook", "error", "card")
 # The target's name is the folder's, and what the dialect is called in tests/fixtures/cross.
-DIALECTS = {"v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
+DIALECTS = {"python_a2a": "python-a2a", "v0_2": "v0.3", "v0_3": "v0.3", "v1_0": "v1.0"}
+
+# The forms of single systems: their folder, and the target that reads them.
+SYSTEMS = {"praisonai": "praisonai", "fasta2a": "fasta2a", "fasta2a_v0": "fasta2a"}
 
 
 def compact(value):
@@ -44,7 +48,7 @@ def main(folder):
                     data = compact(sample[part])
                     write(folder, f"dialect_{version}", data)
                     if part == "call":
-                        head = b"POST /\ncontent-type: application/json\n"
+                        head = b"POST " + sample.get("path", "/").encode() + b"\ncontent-type: application/json\n"
                         if version == "v1_0":
                             head += b"a2a-version: 1.0\n"
                         write(folder, "classify", head + b"\n" + data)
@@ -55,6 +59,23 @@ def main(folder):
             sample = read(path)
             if name in sample:
                 write(folder, f"dialect_{version}", compact(sample[name]))
+    for system, name in SYSTEMS.items():
+        for path in sorted((FIXTURES / system).glob("*.json")):
+            for sample in read(path)["samples"]:
+                for part in ("call", "answer", "frame", "error"):
+                    if part in sample:
+                        write(folder, f"dialect_{name}", compact(sample[part]))
+                if "call" in sample:
+                    where = b"/a2a" if system == "praisonai" else b"/"
+                    head = b"POST " + where + b"\ncontent-type: application/json\n\n"
+                    write(folder, "classify", head + compact(sample["call"]))
+    for version in ("v0_3", "v1_0"):
+        for sample in read(FIXTURES / "proto" / f"{version}.json")["samples"]:
+            message = base64.b64decode(sample["bytes"])
+            # The first byte says how the target splits the body.
+            write(folder, "grpc", b"\x40\0" + len(message).to_bytes(4, "big") + message)
+            if version == "v0_3":
+                write(folder, "dialect_v0_3_proto", compact(sample["json"]))
     for path in sorted((HERE.parent.parent / "config").glob("*.toml")):
         write(folder, "config", path.read_bytes())
 

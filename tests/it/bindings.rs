@@ -266,8 +266,10 @@ async fn the_card_lists_every_binding_at_an_address_that_answers() {
 /// Every requester's mode before a worker that is spoken to in this dialect, by this way alone.
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
-    let first = Conf::before(&worker.url).start().await;
-    let second = Conf::before(&first.url)
+    // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
+    let patient = |url: &str| Conf::before(url).text("announce_after", "20s");
+    let first = patient(&worker.url).start().await;
+    let second = patient(&first.url)
         .text("dialect", dialect)
         .key("observe", &format!("[{way:?}]"))
         .start()

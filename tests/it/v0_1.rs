@@ -69,6 +69,9 @@ async fn a_send_is_answered_with_the_task_by_the_requester_s_own_id() {
     );
     let worker_s_own = worker.only_task();
     assert_ne!(worker_s_own, "mine");
+    // A question looks the same in later versions; its answer must not.
+    let read = result(&sidecar, "tasks/get", &json!({ "id": "mine" })).await;
+    assert_eq!(read, task);
 }
 
 #[tokio::test]

@@ -275,8 +275,12 @@ async def run_cell(cell: Cell, mode, slots: asyncio.Semaphore) -> None:
         except asyncio.TimeoutError:
             cell.error = f"not done within {deadline} s"
         except Exception as error:  # noqa: BLE001 - any failure of the SDK's client is this cell's result
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            cell.error = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
+            cell.error = told(error)
+
+
+def told(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
 
 
 async def run(open_adapter, parse_webhook, modes) -> None:
@@ -287,13 +291,18 @@ async def run(open_adapter, parse_webhook, modes) -> None:
     plan = json.load(sys.stdin)
     webhooks = Webhooks(parse_webhook)
     await webhooks.start()
-    adapters = {
-        binding: await open_adapter(plan["base"], binding)
-        for binding in sorted({spec["binding"] for spec in plan["cells"]})
-    }
+    adapters, broken = {}, {}
+    for binding in sorted({spec["binding"] for spec in plan["cells"]}):
+        try:
+            adapters[binding] = await open_adapter(plan["base"], binding)
+        except Exception as error:  # noqa: BLE001 - one binding that is not to be had must not hide the others
+            broken[binding] = told(error)
     slots = asyncio.Semaphore(CONCURRENCY)
-    cells = [Cell(spec, adapters[spec["binding"]], webhooks, plan["gates"]) for spec in plan["cells"]]
-    await asyncio.gather(*(run_cell(cell, modes[cell.spec["mode"]], slots) for cell in cells))
+    cells = [Cell(spec, adapters.get(spec["binding"]), webhooks, plan["gates"]) for spec in plan["cells"]]
+    for cell in cells:
+        cell.error = broken.get(cell.spec["binding"])
+    running = [run_cell(cell, modes[cell.spec["mode"]], slots) for cell in cells if not cell.error]
+    await asyncio.gather(*running)
     await webhooks.stop()
     for cell in cells:
         print(json.dumps({"cell": cell.name, "heard": cell.heard, "error": cell.error}), flush=True)

@@ -523,11 +523,12 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
     {
         object = result;
     }
-    // What only 0.1 calls so.
-    let is_v0_1 = object.contains_key("sessionId")
-        || (object.contains_key("id")
-            && (object.contains_key("final") || object.contains_key("artifact")));
-    if is_v0_1 && !object.contains_key("kind") {
+    // An update or a task without anything that later versions have in each.
+    let later = ["kind", "taskId", "task_id", "contextId", "context_id"];
+    let is_v0_1 = object.contains_key("id")
+        && (object.contains_key("status") || object.contains_key("artifact"))
+        && !later.iter().any(|name| object.contains_key(*name));
+    if is_v0_1 {
         return v0_1::decode_webhook(object).map_err(|fault| invalid_params(&fault));
     }
     shape::open(object)

@@ -50,7 +50,8 @@ pub fn by_task(called: Dialect, operation: Operation, sent: Dialect) -> Dialect 
         dialect.binding == Binding::JsonRpc
             && matches!(
                 dialect.version,
-                Version::V0_2
+                Version::V0_1
+                    | Version::V0_2
                     | Version::V0_3
                     | Version::PraisonAi
                     | Version::FastA2a
@@ -65,7 +66,9 @@ pub fn by_task(called: Dialect, operation: Operation, sent: Dialect) -> Dialect 
         (Version::FastA2a, Version::V0_2 | Version::V0_3 | Version::FastA2aV0) => {
             Dialect::jsonrpc(Version::FastA2aV0)
         }
-        (Version::V0_2 | Version::V0_3, Version::PraisonAi | Version::FastA2a) => sent,
+        (Version::V0_2 | Version::V0_3, Version::V0_1 | Version::PraisonAi | Version::FastA2a) => {
+            sent
+        }
         _ => called,
     }
 }

@@ -33,7 +33,8 @@ fn a_message_without_kinds_is_praisonais_at_its_path_and_else_fasta2as() {
     ] {
         for (path, params, version) in [
             ("/a2a", &bare, Version::PraisonAi),
-            ("/some/prefix/a2a/", &bare, Version::PraisonAi),
+            ("/some/prefix/a2a", &bare, Version::PraisonAi),
+            ("/a2a/", &bare, Version::FastA2a),
             ("/", &bare, Version::FastA2a),
             ("/prefix/", &bare, Version::FastA2a),
             ("/a2a", &full, Version::V0_3),

@@ -319,10 +319,13 @@ fn task_config(config: &PushConfig) -> Value {
 
 /// A message outside any task, as the task that it is the outcome of.
 pub(super) fn task_of(message: &Message) -> Task {
-    let id = message
-        .task_id
-        .clone()
-        .unwrap_or_else(|| message.message_id.clone());
+    let id = [message.task_id.as_deref(), Some(&*message.message_id)]
+        .into_iter()
+        .flatten()
+        .find(|id| !id.is_empty())
+        // Somebody has left out what every version requires.
+        .unwrap_or("message")
+        .to_owned();
     Task {
         id,
         context_id: message.context_id.clone().unwrap_or_default(),

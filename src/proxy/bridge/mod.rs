@@ -53,6 +53,8 @@ pub struct Routed {
     pub call: Call,
     /// The body, where `call` does not hold it.
     pub body: Body,
+    /// For what is found out about it.
+    pub note: Note,
     /// Its route.
     pub route: Arc<Route>,
 }
@@ -150,15 +152,16 @@ impl Service<Routed> for Bridge {
 
     fn call(&mut self, request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        let request = request.settled();
+        let mut request = request.settled();
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
-            Call::Other => Box::pin(async move {
-                Note::of(&request.parts).plan(Plan::Pass);
-                shared
-                    .pass(request.parts, request.body, &request.route)
-                    .await
-            }),
+            Call::Other => {
+                request.note.plan(Plan::Pass);
+                match shared.pass(request.parts, request.body, request.route) {
+                    Ok(answer) => Box::pin(answer),
+                    Err(error) => Box::pin(std::future::ready(Err(error))),
+                }
+            }
             Call::Card { version } => Box::pin(async move {
                 shared
                     .agent_card(&request.parts, version, &request.route)
@@ -176,6 +179,7 @@ impl Service<Routed> for Bridge {
                 Box::pin(async move { shared.called_back(&token, body).await })
             }
             Call::A2a(mut call) => Box::pin(async move {
+                request.note.goes_with(&mut request.parts);
                 if extension::asks_for_generations(&request.parts.headers) {
                     call.renderer.show_generations();
                 }
@@ -344,18 +348,22 @@ impl Shared {
                 }
             }
         };
-        let context = asked.context();
-        if self
-            .access
-            .allows(
-                &self.sources,
-                &asked.route,
-                &record,
-                asked.principal,
-                &context,
-            )
-            .await
-        {
+        // Boxed: the worker is seldom asked, and a call that has no record at all would carry what asking takes.
+        let allowed = record.owner == asked.principal
+            || Box::pin(async {
+                let context = asked.context();
+                self.access
+                    .allows(
+                        &self.sources,
+                        &asked.route,
+                        &record,
+                        asked.principal,
+                        &context,
+                    )
+                    .await
+            })
+            .await;
+        if allowed {
             Note::of(&asked.parts).task(&record.key.id);
             Ok(Some(record))
         } else {

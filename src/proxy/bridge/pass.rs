@@ -1,8 +1,11 @@
 //! What passes: bytes go to the worker and come back as they are, streamed both ways. A requester that goes away is not
 //! heard of at the worker, and silence is filled where the answer's form allows it.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response, StatusCode};
@@ -12,26 +15,29 @@ use hyper::body::Incoming;
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::a2a::dialect::http_json;
+use crate::net::client::WorkerClient;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
+use crate::wire::grpc::is_grpc;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, Worker, below, is_hop_by_hop};
+use crate::worker::{CallError, below, is_hop_by_hop};
 
 use super::respond::{Ready, held_open};
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl Shared {
-    /// Anything that is no call of the protocol: to the same path below the worker's base address.
-    pub(super) async fn pass(
-        &self,
+    /// Anything that is no call of the protocol: to the same path below the worker's base address. The request is made
+    /// before there is a future, which then need not carry it.
+    pub(super) fn pass(
+        self: Arc<Self>,
         parts: Parts,
         body: Body,
-        route: &Route,
-    ) -> Result<Response<Body>, Error> {
+        route: Arc<Route>,
+    ) -> Result<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>, Error> {
         let worker = &route.upstream.worker;
         let path = route.inner_path(parts.uri.path());
         let uri = match (parts.uri.path_and_query(), parts.uri.query()) {
@@ -40,9 +46,14 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let response = exchange(worker, parts, body, uri)
-            .await
-            .map_err(|error| match error {
+        // Other services of gRPC, health among them, are where the worker speaks gRPC, and over HTTP/2 alone.
+        let grpc = worker.grpc_address().filter(|_| is_grpc(&parts.headers));
+        let answer = match grpc.and_then(|address| below(&address, path)) {
+            Some(uri) => exchange(worker.http2(), parts, body, uri),
+            None => exchange(worker.client(), parts, body, uri),
+        };
+        Ok(async move {
+            let response = answer.await.map_err(|error| match error {
                 Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
                     Error::BodyTooLarge {
                         limit: self.max_body_bytes,
@@ -50,7 +61,8 @@ impl Shared {
                 }
                 error => error,
             })?;
-        Ok(self.passing(response, route))
+            Ok(self.passing(response, &route))
+        })
     }
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
@@ -64,7 +76,7 @@ impl Shared {
             parts, route, call, ..
         } = *asked.0;
         let body = Body::full(call.body);
-        let response = exchange(&route.upstream.worker, parts, body, endpoint).await?;
+        let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
         if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_plain(response.headers()) {
             // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
             return Err(Error::Worker(CallError::Http {
@@ -109,7 +121,7 @@ impl Shared {
         let (answered, answer) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let answer = async {
-                let response = exchange(&worker, head, body, endpoint).await?;
+                let response = exchange(worker.client(), head, body, endpoint).await?;
                 let (parts, body) = response.into_parts();
                 let bytes = collect(body, limit)
                     .await
@@ -139,7 +151,7 @@ impl Shared {
                 headers,
             })
         };
-        held_open(std::sync::Arc::new(asked), keep_alive, answer).await
+        held_open(Arc::new(asked), keep_alive, answer).await
     }
 
     /// The worker's answer on its way to the requester.
@@ -161,13 +173,20 @@ impl Shared {
     }
 }
 
-async fn exchange(
-    worker: &Worker,
+/// Sends the request; gives the answer, still to come.
+fn exchange(
+    client: &WorkerClient,
     mut parts: Parts,
     body: Body,
     uri: Uri,
-) -> Result<Response<Incoming>, Error> {
+) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
     strip_hop_by_hop(&mut parts.headers);
+    if is_grpc(&parts.headers) {
+        // It belongs to one connection, and each of them needs it.
+        parts
+            .headers
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
     if let Some(host) = parts.headers.remove(HOST) {
         parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
@@ -175,11 +194,12 @@ async fn exchange(
     *request.method_mut() = parts.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers;
-    worker
-        .client()
-        .request(request)
-        .await
-        .map_err(|error| Error::Worker(CallError::from_client(error)))
+    let answer = client.request(request);
+    async move {
+        answer
+            .await
+            .map_err(|error| Error::Worker(CallError::from_client(error)))
+    }
 }
 
 /// Whether a request's own body broke the exchange off, because it is larger than allowed.

@@ -308,19 +308,24 @@ impl Shared {
         asked: Asked,
         request: Request,
     ) -> Result<Response<Body>, Error> {
-        let operation = request.operation();
         match decide(&asked.situation(Want::Wait, false, false).await?) {
             Plan::Pass => self.pass_call(asked).await,
-            _ => {
-                let context = asked.context();
-                let timeout = asked.upstream().policy.call_timeout;
-                let call = asked.upstream().worker.call(&request, &context, timeout);
-                let reply = Box::pin(call).await?;
-                debug_assert_eq!(operation, asked.call.operation);
-                Ok(Ready::new(&asked, &reply.value)
-                    .with_extensions(&asked, reply.extensions)
-                    .into_response())
-            }
+            // Boxed, so that what passes does not carry what translating takes.
+            _ => Box::pin(self.translate(asked, request)).await,
         }
+    }
+
+    async fn translate(&self, asked: Asked, request: Request) -> Result<Response<Body>, Error> {
+        debug_assert_eq!(request.operation(), asked.call.operation);
+        let context = asked.context();
+        let timeout = asked.upstream().policy.call_timeout;
+        let reply = asked
+            .upstream()
+            .worker
+            .call(&request, &context, timeout)
+            .await?;
+        Ok(Ready::new(&asked, &reply.value)
+            .with_extensions(&asked, reply.extensions)
+            .into_response())
     }
 }

@@ -37,6 +37,51 @@ pub fn dialect(dialect: Dialect, data: &[u8]) {
     }
 }
 
+/// Reads `data` in every way in which the form of a system can be read, which has method names and frames of its own.
+///
+/// # Panics
+/// When a call that was understood cannot be read again once it is written.
+pub fn system(dialect: Dialect, data: &[u8]) {
+    let params = match jsonrpc::decode_call(data) {
+        Ok(call) => call.params,
+        Err(_) => data,
+    };
+    for operation in Operation::ALL {
+        if let Ok(request) = dialect.decode_request(operation, params) {
+            let (_, written) = dialect.encode_request(&request);
+            dialect
+                .decode_request(operation, written.to_string().as_bytes())
+                .expect("a request that was written can be read");
+        }
+    }
+    let result = match jsonrpc::decode_response(data) {
+        Ok(Ok(result)) => result,
+        Ok(Err(wrong)) => return error(dialect, &wrong),
+        Err(_) => match serde_json::from_slice(data) {
+            Ok(bare) => bare,
+            Err(_) => return,
+        },
+    };
+    for operation in Operation::ALL {
+        if let Ok(answer) = dialect.decode_answer(operation, result.clone()) {
+            let written = dialect.encode_answer(operation, &answer);
+            dialect
+                .decode_answer(operation, written)
+                .expect("an answer that was written can be read");
+        }
+    }
+    if let Ok(Some((event, last))) = dialect.decode_frame("", result) {
+        for frame in dialect.encode_frames(&event, None, last) {
+            dialect
+                .decode_frame(frame.event.unwrap_or_default(), frame.data)
+                .expect("a frame that was written can be read");
+        }
+        if let StreamResponse::Task(task) = &event {
+            let _ = dialect.encode_webhook(&event, task);
+        }
+    }
+}
+
 fn request(dialect: Dialect, operation: Operation, params: &[u8]) {
     let Ok(first) = dialect.decode_request(operation, params) else {
         return;
@@ -122,6 +167,7 @@ fn agent_card(dialect: Dialect, body: &[u8]) {
         streaming: true,
         push: true,
         extended: card.extended_card,
+        callback: true,
         generations: false,
         for_version: Some(dialect.version),
     };

@@ -6,7 +6,7 @@ use prost::Message as _;
 use super::message;
 use crate::scene::Conf;
 use crate::support::client::SendOptions;
-use crate::support::grpc::{COMPLETED, Say, V1, V03, WORKING, Worker, framed, pb};
+use crate::support::grpc::{COMPLETED, Say, V1, V03, WORKING, Worker, call_raw, framed, pb};
 use crate::support::protocol::{State, Version};
 
 fn task(state: i32) -> pb::Task {
@@ -257,4 +257,23 @@ async fn a_worker_s_status_is_the_protocol_s_error_or_http_s() {
     ] {
         assert_eq!(told(answer).await, wanted, "{what}");
     }
+}
+
+#[tokio::test]
+async fn other_services_of_grpc_pass() {
+    let worker = Worker::start("1.0", |asked, _| match asked.path.as_str() {
+        "/grpc.health.v1.Health/Check" => Say::Messages(vec![Bytes::from_static(b"\x08\x01")]),
+        _ => Say::Refuses(12, "no", Vec::new()),
+    })
+    .await;
+    let sidecar = Conf::before(&worker.url).start().await;
+    let check = |service: &str| format!("/grpc.health.v1.{service}/Check");
+    let healthy = call_raw(&sidecar.url, &check("Health"), framed(b""), &[]).await;
+    assert_eq!(
+        (healthy.status(), healthy.messages.as_slice()),
+        (0, &[Bytes::from_static(b"\x08\x01")][..])
+    );
+    assert_eq!(worker.asked()[0].headers["te"], "trailers");
+    let other = call_raw(&sidecar.url, &check("Wealth"), framed(b""), &[]).await;
+    assert_eq!((other.status(), other.text()), (12, "no"));
 }

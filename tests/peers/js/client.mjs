@@ -1,5 +1,6 @@
-// Requester on the @a2a-js/sdk 1.x client over any of its bindings, unmodified. The modes are those of ../client_common.py, told once more in
-// this language: reads the cells from stdin, writes one JSON line for each when all are done.
+// Requester on the @a2a-js/sdk 1.x client over any of its bindings, unmodified. The modes are those of
+// ../client_common.py, told once more in this language: reads the cells from stdin, writes one JSON line for each when
+// all are done.
 
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
@@ -33,7 +34,9 @@ const TRANSPORTS = {
 const clients = {};
 for (const binding of new Set(plan.cells.map((spec) => spec.binding))) {
   const factory = new ClientFactory({ transports: [await TRANSPORTS[binding]()] });
-  clients[binding] = await factory.createFromUrl(plan.base);
+  // One binding that is not to be had must not hide the others: its cells fail when they ask for it.
+  clients[binding] = factory.createFromUrl(plan.base);
+  await clients[binding].catch(() => {});
 }
 
 /** What a single send answers with is a bare Task or Message: told apart by the message's id. */
@@ -80,7 +83,6 @@ class Cell {
   constructor(spec) {
     this.spec = spec;
     this.name = spec.id;
-    this.client = clients[spec.binding];
     this.scenario = spec.scenario;
     this.followUp = FOLLOW_UPS[spec.scenario];
     this.key = spec.id.replaceAll('/', '-');
@@ -217,6 +219,7 @@ async function run(cell) {
     timer = setTimeout(() => reject(new Error(`not done within ${seconds} s`)), seconds * 1000);
   });
   try {
+    cell.client = await clients[cell.spec.binding];
     await Promise.race([MODES[cell.spec.mode](cell), late]);
   } catch (error) {
     cell.error = `${error?.name}: ${error?.message} ${error?.cause ?? ''}`.trim();

@@ -17,7 +17,8 @@ const UNKNOWN_BYTES: &str = "application/octet-stream";
 /// From 0.3's part.
 pub(super) fn down(part: &mut Object) {
     match part.get("kind").and_then(Value::as_str) {
-        Some("text" | "data") => {
+        // Only where the content says the same.
+        Some(kind @ ("text" | "data")) if part.contains_key(kind) => {
             part.shift_remove("kind");
         }
         Some("file") => file_down(part),

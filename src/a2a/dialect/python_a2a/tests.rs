@@ -58,6 +58,11 @@ fn opened(sample: &Value) -> (Operation, Object) {
 #[test]
 fn calls_are_read_and_written_the_same_but_for_what_is_listed() {
     for (place, sample) in samples("call") {
+        if operation(sample["path"].as_str().unwrap(), None).is_none() {
+            // What the library's server knows nothing of either.
+            assert!(place.starts_with("push-set"), "{place}");
+            continue;
+        }
         let (operation, mut wanted) = opened(&sample);
         let decoded = decode_request(operation, wanted.clone());
         if operation.sends() && !wanted.contains_key("message") {

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::{FORM, FORM_CONTENT, FORM_RAW, FORM_TEXT, FORM_VALUE, MADE, MARK, ROLE};
+use crate::a2a::Object;
 use crate::a2a::dialect::v0::{self, down::objects};
 use crate::a2a::dialect::v0_1::{self, down::rename, kept, made};
 use crate::a2a::fields::Fault;
-use crate::a2a::{Object, TaskState};
 
 /// What a send says beside the canonical request.
 pub(super) struct Sent {
@@ -288,14 +288,10 @@ fn status_of(object: &mut Object) {
     let Value::Object(status) = status else {
         return;
     };
-    if let Some(Value::String(name)) = status.get_mut("state") {
-        let state = match name.as_str() {
-            "waiting" => Some(TaskState::Working),
-            other => v0::up::state(other),
-        };
-        if let Some(state) = state {
-            *name = state.name().to_owned();
-        }
+    if let Some(Value::String(name)) = status.get_mut("state")
+        && let Some(state) = v0::up::state(name)
+    {
+        *name = state.name().to_owned();
     }
     if status.get("message").is_some_and(Value::is_null) {
         status.remove("message");

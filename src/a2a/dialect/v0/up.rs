@@ -92,7 +92,8 @@ fn status_of(object: &mut Object) {
 pub fn state(name: &str) -> Option<TaskState> {
     Some(match name {
         "submitted" => TaskState::Submitted,
-        "working" => TaskState::Working,
+        // The second is python_a2a's.
+        "working" | "waiting" => TaskState::Working,
         "completed" => TaskState::Completed,
         "failed" => TaskState::Failed,
         "canceled" | "cancelled" => TaskState::Canceled,

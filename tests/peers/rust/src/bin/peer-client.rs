@@ -500,18 +500,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_state(Arc::clone(&hooks));
     tokio::spawn(async move { axum::serve(listener, route).await });
 
-    let mut clients: HashMap<String, Arc<Client>> = HashMap::new();
+    let mut clients: HashMap<String, Result<Arc<Client>, String>> = HashMap::new();
     let slots = Arc::new(Semaphore::new(CONCURRENCY));
     let mut running = Vec::new();
     for spec in plan["cells"].as_array().into_iter().flatten() {
         let binding = spec["binding"].as_str().unwrap_or("jsonrpc").to_owned();
         if !clients.contains_key(&binding) {
-            let made = client(&text("base"), &binding).await?;
-            clients.insert(binding.clone(), Arc::new(made));
+            let made = client(&text("base"), &binding).await;
+            let made = made.map(Arc::new).map_err(|error| error.to_string());
+            clients.insert(binding.clone(), made);
         }
+        let client = match &clients[&binding] {
+            Ok(client) => Arc::clone(client),
+            // One binding that is not to be had must not hide the others.
+            Err(error) => {
+                println!(
+                    "{}",
+                    json!({"cell": spec["id"], "heard": [], "error": error})
+                );
+                continue;
+            }
+        };
         let mut cell = Cell {
             spec: spec.clone(),
-            client: Arc::clone(&clients[&binding]),
+            client,
             hooks: Arc::clone(&hooks),
             receiver: receiver.clone(),
             gates: text("gates"),

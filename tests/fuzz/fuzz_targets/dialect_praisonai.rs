@@ -1,0 +1,9 @@
+//! Everything that is read in PraisonAI's form: calls, answers, frames, errors.
+#![no_main]
+
+use a2a_sidecar::a2a::{Dialect, Version};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    a2a_sidecar_fuzz::system(Dialect::jsonrpc(Version::PraisonAi), data);
+});
