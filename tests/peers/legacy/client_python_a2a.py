@@ -58,10 +58,9 @@ async def stream(base: str, heard: Heard) -> None:
 class Requester(A2AServer):
     """The requester's own A2A server, to which the result is sent."""
 
-    def __init__(self, url: str, heard: Heard, arrived) -> None:
+    def __init__(self, url: str, heard: Heard) -> None:
         super().__init__(agent_card=AgentCard(name="requester", description="Waits for a callback", url=url))
         self.heard = heard
-        self.arrived = arrived
 
     def handle_message(self, message):
         return None
@@ -70,20 +69,27 @@ class Requester(A2AServer):
         texts = [part.get("text", "") for artifact in task.artifacts or [] for part in artifact.get("parts", [])]
         call = {"state": task.status.state.value, "result": "".join(texts), "about": task.message}
         self.heard.calls.append(call)
-        self.arrived()
         return super().handle_task(task)
 
 
-class Quiet(WSGIRequestHandler):
+class Handler(WSGIRequestHandler):
+    """Tells its server when a call has been answered: a requester that ends before that is called again."""
+
+    def run_wsgi(self) -> None:
+        super().run_wsgi()
+        if self.command == "POST":
+            self.server.answered()
+
     def log_request(self, code="-", size="-") -> None:
         pass
 
 
 async def callback(base: str, heard: Heard) -> None:
-    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-    server = make_server("127.0.0.1", 0, lambda environ, start: app(environ, start), threaded=True, request_handler=Quiet)
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    server = make_server("127.0.0.1", 0, lambda environ, start: app(environ, start), threaded=True, request_handler=Handler)
+    server.answered = lambda: loop.call_soon_threadsafe(answered.set)
     url = f"http://127.0.0.1:{server.server_port}"
-    app = create_flask_app(Requester(url, heard, lambda: loop.call_soon_threadsafe(arrived.set)))
+    app = create_flask_app(Requester(url, heard))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     correlation = str(uuid.uuid4())
     about = {"role": "system", "content": {"type": "text", "text": f"Final result for task {correlation}"}}
@@ -92,7 +98,7 @@ async def callback(base: str, heard: Heard) -> None:
     response = await asyncio.to_thread(requests.post, f"{base}/a2a/tasks/send", json=task.to_dict())
     response.raise_for_status()
     heard.state(response.json().get("status", {}).get("state"))
-    await arrived.wait()
+    await answered.wait()
     call = heard.calls[0]
     if correlation not in str(call["about"]):
         raise RuntimeError(f"the callback is not about this task: {call}")
