@@ -170,7 +170,6 @@ fn agent_card(dialect: Dialect, body: &[u8]) {
         callback: true,
         generations: false,
         for_version: Some(dialect.version),
-        callback: false,
     };
     let rewritten = card::rewrite(&card, &plan);
     let again = WorkerCard::parse(rewritten.to_string().as_bytes(), &base)
