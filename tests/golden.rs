@@ -265,7 +265,6 @@ fn cards_are_understood_and_rewritten_to_themselves() {
             generations: false,
             callback: false,
             for_version: Some(dialect.version),
-            callback: false,
         };
         let mut rewritten = card::rewrite(&card, &plan);
         let mut wanted = raw.clone();
