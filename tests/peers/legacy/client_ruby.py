@@ -9,6 +9,9 @@ from client_common import POLL_INTERVAL, Heard, main
 
 OVER = ("TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_REJECTED", "TASK_STATE_CANCELED")
 
+# What is told of a step for which the machine was too slow: the answer was right, but proves nothing more.
+TOO_LATE = "too late"
+
 # Seconds after a cancel at which the task is looked at once more: longer than a job takes.
 AFTER_CANCEL = 2.5
 
@@ -25,9 +28,19 @@ def rpc(number: int, method: str, params: dict) -> dict:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
+class Refused(RuntimeError):
+    def __init__(self, error: dict) -> None:
+        super().__init__(f"JSON-RPC error: {error}")
+        self.code = error["code"]
+
+
+# What the agent itself answers where a step comes too late: the task is over.
+NOT_CANCELABLE, UNSUPPORTED = -32002, -32004
+
+
 def result(answer: dict) -> dict:
     if "error" in answer:
-        raise RuntimeError(f"JSON-RPC error: {answer['error']}")
+        raise Refused(answer["error"])
     return answer["result"]
 
 
@@ -79,6 +92,10 @@ async def subscribe(base: str, heard: Heard, task_id: str) -> None:
     heard.beside["stream"] = heard.states[-1]
 
 
+async def is_over(base: str, task_id: str) -> bool:
+    return (await get(base, task_id))["status"]["state"] in OVER
+
+
 async def get(base: str, task_id: str) -> dict:
     """Step 5."""
     return await call(base, 3, "GetTask", {"id": task_id})
@@ -87,7 +104,12 @@ async def get(base: str, task_id: str) -> dict:
 async def submit_subscribe_get(base: str, heard: Heard) -> None:
     task = await submit(base, heard.text)
     take(heard, task)
-    await subscribe(base, heard, task["id"])
+    try:
+        await subscribe(base, heard, task["id"])
+    except Refused as refused:
+        if refused.code != UNSUPPORTED or not await is_over(base, task["id"]):
+            raise
+        heard.beside["stream"] = TOO_LATE
     take(heard, await get(base, task["id"]))
 
 
@@ -102,7 +124,13 @@ async def cancel(base: str, heard: Heard) -> None:
     """All steps; step 6 submits another job and cancels it."""
     await submit_subscribe_get(base, heard)
     other = await submit(base, heard.other, 4, "m2")
-    canceled = await call(base, 5, "CancelTask", {"id": other["id"]})
+    try:
+        canceled = await call(base, 5, "CancelTask", {"id": other["id"]})
+    except Refused as refused:
+        if refused.code != NOT_CANCELABLE or not await is_over(base, other["id"]):
+            raise
+        heard.beside["cancel"] = TOO_LATE
+        return
     heard.beside["cancel"] = canceled["status"]["state"]
     await asyncio.sleep(AFTER_CANCEL)
     heard.beside["after cancel"] = (await get(base, other["id"]))["status"]["state"]

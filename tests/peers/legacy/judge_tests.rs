@@ -188,6 +188,19 @@ fn a_cancelled_task_stays_cancelled() {
     }
 }
 
+#[test]
+fn a_step_that_came_too_late_is_no_fault_of_the_sidecars() {
+    let it = cell("praisonai", "ruby", "cancel");
+    let mut late = line(
+        &["TASK_STATE_SUBMITTED", "TASK_STATE_COMPLETED"],
+        &echo(&it),
+    );
+    late["beside"] = json!({"stream": "too late", "cancel": "too late"});
+    assert_eq!(judge(&it, &late), NONE);
+    late["beside"] = json!({"cancel": "too late"});
+    assert_eq!(judge(&it, &late).len(), 1);
+}
+
 /// What an SDK's client writes down of a stream of the worker `fasta2a_worker`.
 fn events(it: &Cell) -> Vec<Value> {
     let parts = json!([{"text": echo(it)}]);
