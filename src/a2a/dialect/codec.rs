@@ -96,7 +96,7 @@ impl Default for Presets {
 }
 
 /// A form of JSON. All of it is pure.
-pub(super) trait Codec: Sync {
+pub trait Codec: Sync {
     /// Its facts.
     fn traits(&self) -> &'static Traits;
 

@@ -24,7 +24,7 @@ use super::request::{PushConfigRequest, SendMessageRequest, TaskRequest};
 use super::{A2aError, Answer, Object, Operation, Request, StreamResponse, Task};
 
 mod checks;
-mod codec;
+pub mod codec;
 mod fasta2a;
 pub mod grpc;
 pub mod http_json;

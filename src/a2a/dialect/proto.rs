@@ -7,7 +7,7 @@
 //!
 //! | what | becomes |
 //! |---|---|
-//! | members that the version's `.proto` does not have | left out ([`confine`] says which, for who wants to keep them) |
+//! | members that the version's `.proto` does not have | left out (`confine` says which, for who wants to keep them) |
 //! | the name of an enum's value that it does not have | the value 0, "unspecified" |
 //! | a timestamp that nobody can read | left out |
 //! | any other timestamp | the same moment in UTC, without needless zeros |

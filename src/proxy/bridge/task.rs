@@ -25,8 +25,9 @@ use crate::wire::Body;
 use crate::worker::{CallError, Reply};
 
 /// How long a requester's cancel waits for the worker's word. Then it is answered from the sidecar's own log, and the
-/// worker is told in the background.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+/// worker is told in the background. Workers that can cancel say so in far less; some (fasta2a) answer only when the job
+/// that they should end is done, and jobs may be short.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Says that the requester's wish for a wait was heard (RFC 7240 §3).
 fn prefer(ready: &mut Ready, wait: Duration) {
