@@ -104,8 +104,8 @@ class PushEnabled(A2A):
             headers["X-Webhook-Token"] = config["token"]
         status = self.task_store.get_task(task_id).status.model_dump(mode="json", by_alias=True, exclude_none=True)
         payload = {"taskId": task_id, "status": status, "timestamp": datetime.now(timezone.utc).isoformat()}
-        async with aiohttp.ClientSession() as session:
-            async with session.post(config["url"], json=payload, headers=headers) as response:
+        async with aiohttp.ClientSession() as http:
+            async with http.post(config["url"], json=payload, headers=headers) as response:
                 response.raise_for_status()
 
 
