@@ -4,8 +4,9 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
-# The workspace names the fuzz targets, so their manifest must be there; they are not built.
+# The workspace names the fuzz targets and the Rust peers, so their manifests must be there; they are not built.
 COPY tests/fuzz tests/fuzz
+COPY tests/peers/rust tests/peers/rust
 COPY config config
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
