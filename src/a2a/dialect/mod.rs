@@ -35,6 +35,7 @@ mod praisonai;
 pub mod proto;
 mod python_a2a;
 pub mod recognise;
+mod ruby;
 mod shape;
 pub mod status;
 pub mod v0;

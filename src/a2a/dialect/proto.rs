@@ -366,12 +366,14 @@ fn read(message: &DynamicMessage) -> Value {
         }
         None => {}
     }
-    let members = message.fields().map(|(field, value)| {
+    let members = message.fields().filter_map(|(field, value)| {
         let read = match field.kind() {
             Kind::Enum(names) => names_of(&names, value),
             _ => read_one(value),
         };
-        (field.json_name().to_owned(), read)
+        // A time that is out of the calendar: left out, as one that cannot be read is.
+        let said = !read.is_null() || is_value(&field);
+        said.then(|| (field.json_name().to_owned(), read))
     });
     Value::Object(members.collect())
 }
