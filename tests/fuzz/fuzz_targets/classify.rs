@@ -60,7 +60,9 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn understood(call: &A2aCall, body: &Bytes) {
-    assert_eq!(call.body, body);
+    // A call that its verb and path tell has no body of its own: what came with it is left where it is.
+    let by_head = call.dialect.binding == Binding::HttpJson && call.body.is_empty();
+    assert!(by_head || call.body == body);
     if let Some(id) = call.renderer.id() {
         assert!(
             id.get()
