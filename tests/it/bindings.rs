@@ -2,12 +2,17 @@
 //! worker that is spoken to in each binding. The worker is then a sidecar itself, before a worker over JSON-RPC: what the
 //! official SDKs make of both halves is for the tests with real peers.
 
+use std::sync::{Arc, Mutex};
+
 use http::{Method, StatusCode};
+use hyper::Response;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::matrix::every_requester_before;
 use crate::scene::{Conf, only};
-use crate::support::http::{Answer, request};
+use crate::support::client::SendOptions;
+use crate::support::http::{Answer, Body, Server, request};
 use crate::support::protocol::{State, Version};
 use crate::support::proxy::Sidecar;
 use crate::support::worker::{Mode, Worker, ask, done};
@@ -313,4 +318,95 @@ worker_bindings! {
     every_requester_hears_all_over_http_json_of_1_0_that_streams: "v1.0/http" "stream";
     every_requester_hears_all_over_http_json_of_1_0_that_is_polled: "v1.0/http" "poll";
     every_requester_hears_all_over_http_json_of_1_0_that_pushes: "v1.0/http" "push";
+}
+
+/// The text of 1.0 says POST and its proto GET: some servers know only the latter.
+#[tokio::test]
+async fn a_worker_that_is_subscribed_to_by_get_alone_is_subscribed_to() {
+    let (news, opened) = tokio::sync::mpsc::unbounded_channel();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (recorded, opened) = (Arc::clone(&seen), Arc::new(Mutex::new(Some(opened))));
+    let worker = Server::start(move |request| {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        recorded.lock().unwrap().push(line.clone());
+        let opened = Arc::clone(&opened);
+        async move { Ok(by_get_alone(&line, &opened)) }
+    });
+    let sidecar = Conf::before(&format!("http://{}/", worker.addr))
+        .start()
+        .await;
+    let client = sidecar.client(Version::V1);
+    let sent = client.send("go", SendOptions::at_once()).await;
+    assert_eq!(sent.result()["task"]["id"], "task-1", "{}", sent.json);
+    let mut watching = client.subscribe("task-1").await;
+    // Only this stream ever tells of it: a question for the task is answered with the task as it began.
+    let said = |state| {
+        json!({"statusUpdate": {
+            "taskId": "task-1", "contextId": "c", "status": {"state": state},
+        }})
+    };
+    let report = json!({"artifactUpdate": {
+        "taskId": "task-1", "contextId": "c",
+        "artifact": {"artifactId": "report", "parts": [{"text": "by stream"}]},
+    }});
+    for event in [report, said("TASK_STATE_COMPLETED")] {
+        news.send(event).unwrap();
+    }
+    watching.complete().await;
+    assert_eq!(watching.heard.artifact("report"), Some("by stream"));
+    let seen = seen.lock().unwrap().clone();
+    let subscribed: Vec<_> = seen
+        .iter()
+        .filter(|line| line.ends_with(":subscribe"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        subscribed,
+        [
+            "POST /tasks/task-1:subscribe",
+            "GET /tasks/task-1:subscribe"
+        ],
+        "{seen:?}"
+    );
+}
+
+/// A worker over HTTP+JSON with one task, whose news come from `opened`.
+fn by_get_alone(line: &str, opened: &Mutex<Option<UnboundedReceiver<Value>>>) -> Response<Body> {
+    let answer = |status: u16, kind: &str, body: Body| {
+        Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(body)
+            .unwrap()
+    };
+    let json = |value: Value| answer(200, A2A_JSON, Body::whole(value.to_string()));
+    let task = json!({
+        "id": "task-1", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"},
+    });
+    match line {
+        "GET /.well-known/agent-card.json" => json(json!({
+            "name": "reader", "description": "Is read", "version": "1.0.0", "skills": [],
+            "supportedInterfaces": [
+                {"protocolBinding": "HTTP+JSON", "url": "http://reader.example/", "protocolVersion": "1.0"},
+            ],
+            "capabilities": {"streaming": true, "pushNotifications": false},
+            "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        })),
+        "POST /message:send" => json(json!({"task": task})),
+        "GET /tasks/task-1" => json(task),
+        "GET /tasks/task-1:subscribe" => {
+            let (frames, body) = Body::channel();
+            let opened = opened.lock().unwrap().take();
+            tokio::spawn(async move {
+                let frame = |value: &Value| Ok(format!("data: {value}\n\n").into());
+                let _ = frames.send(frame(&json!({"task": task}))).await;
+                let Some(mut opened) = opened else { return };
+                while let Some(event) = opened.recv().await {
+                    let _ = frames.send(frame(&event)).await;
+                }
+            });
+            answer(200, "text/event-stream", body)
+        }
+        _ => answer(405, "text/plain", Body::whole("Method Not Allowed")),
+    }
 }
