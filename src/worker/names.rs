@@ -29,6 +29,11 @@ const SPOKEN: Dialect = Dialect::jsonrpc(Version::FastA2a);
 /// times as often for it.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How often a question for no task is put: uvicorn closes the connection behind such a refusal without a word, so that
+/// the next call may run into the close. Once for each connection that may have been refused on just now would be exact;
+/// what comes together in that moment is few.
+const TRIES: usize = 4;
+
 /// When the worker was last asked in vain; held while it is asked.
 #[derive(Default)]
 pub(super) struct AskedInVain(tokio::sync::Mutex<Option<Instant>>);
@@ -65,12 +70,13 @@ impl Worker {
             asked_at: known.asked_at,
         };
         let asking = async {
-            let old = self.ask_for_no_task(&spoken, context).await;
-            if !old.is_task_not_found() {
-                return false;
-            }
-            // One that knows both may well have stumbled over the call itself.
+            // One that knows the new name may well have stumbled over the call itself. The old name comes last: that answer
+            // leaves a connection behind which is good for the call to be made again.
             is_refusal(&self.ask_for_no_task(known, context).await)
+                && self
+                    .ask_for_no_task(&spoken, context)
+                    .await
+                    .is_task_not_found()
         };
         let only_old = tokio::time::timeout(self.target.card_timeout, asking).await;
         if only_old != Ok(true) {
@@ -111,7 +117,7 @@ impl Worker {
     }
 
     /// How the worker refuses to show a task that does not exist.
-    async fn ask_for_no_task(&self, known: &Known, context: &CallContext) -> CallError {
+    async fn ask_once_for_no_task(&self, known: &Known, context: &CallContext) -> CallError {
         let request = Request::GetTask(GetTaskRequest {
             id: Uuid::new_v4().to_string(),
             ..GetTaskRequest::default()
@@ -126,6 +132,18 @@ impl Worker {
             Err(error) => error,
             Ok(_) => CallError::BadAnswer("a task that does not exist".to_owned()),
         }
+    }
+
+    /// The same, asked again where the connection broke.
+    async fn ask_for_no_task(&self, known: &Known, context: &CallContext) -> CallError {
+        let mut error = self.ask_once_for_no_task(known, context).await;
+        for _ in 1..TRIES {
+            if !matches!(error, CallError::Broken(_)) {
+                break;
+            }
+            error = self.ask_once_for_no_task(known, context).await;
+        }
+        error
     }
 }
 
