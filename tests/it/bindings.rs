@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http::{Method, StatusCode};
 use hyper::Response;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{self, Receiver};
 
 use crate::matrix::every_requester_before;
 use crate::scene::{Conf, only};
@@ -15,6 +15,7 @@ use crate::support::client::SendOptions;
 use crate::support::http::{Answer, Body, Server, request};
 use crate::support::protocol::{State, Version};
 use crate::support::proxy::Sidecar;
+use crate::support::within;
 use crate::support::worker::{Mode, Worker, ask, done};
 
 const A2A_JSON: &str = "application/a2a+json";
@@ -323,7 +324,7 @@ worker_bindings! {
 /// The text of 1.0 says POST and its proto GET: some servers know only the latter.
 #[tokio::test]
 async fn a_worker_that_is_subscribed_to_by_get_alone_is_subscribed_to() {
-    let (news, opened) = tokio::sync::mpsc::unbounded_channel();
+    let (news, opened) = mpsc::channel(2);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (recorded, opened) = (Arc::clone(&seen), Arc::new(Mutex::new(Some(opened))));
     let worker = Server::start(move |request| {
@@ -350,9 +351,10 @@ async fn a_worker_that_is_subscribed_to_by_get_alone_is_subscribed_to() {
         "artifact": {"artifactId": "report", "parts": [{"text": "by stream"}]},
     }});
     for event in [report, said("TASK_STATE_COMPLETED")] {
-        news.send(event).unwrap();
+        news.send(event).await.unwrap();
     }
-    watching.complete().await;
+    let seen_so_far = || format!("{:?}", seen.lock().unwrap());
+    within("the end of the stream", seen_so_far, watching.complete()).await;
     assert_eq!(watching.heard.artifact("report"), Some("by stream"));
     let seen = seen.lock().unwrap().clone();
     let subscribed: Vec<_> = seen
@@ -371,7 +373,7 @@ async fn a_worker_that_is_subscribed_to_by_get_alone_is_subscribed_to() {
 }
 
 /// A worker over HTTP+JSON with one task, whose news come from `opened`.
-fn by_get_alone(line: &str, opened: &Mutex<Option<UnboundedReceiver<Value>>>) -> Response<Body> {
+fn by_get_alone(line: &str, opened: &Mutex<Option<Receiver<Value>>>) -> Response<Body> {
     let answer = |status: u16, kind: &str, body: Body| {
         Response::builder()
             .status(status)
