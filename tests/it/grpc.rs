@@ -1,6 +1,7 @@
 //! gRPC on both sides: what a requester gets call by call, what a worker's answers become, right and wrong ones, and
 //! every requester's mode before a worker that is spoken to over gRPC alone.
 
+mod bounds;
 mod tls;
 mod worker;
 
