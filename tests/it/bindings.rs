@@ -294,12 +294,14 @@ async fn a_route_may_keep_http_json_alive_at_the_price_of_its_status() {
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
     // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
-    let patient = |url: &str| Conf::before(url).text("announce_after", "20s");
+    let patient = |url: &str| {
+        Conf::before(url)
+            .text("announce_after", "20s")
+            .text("first_event_after", "20s")
+    };
     let first = patient(&worker.url).start().await;
     let second = patient(&first.url)
         .text("dialect", dialect)
-        // Two sidecars and many tests on one machine: a slow answer is not a worker that blocks.
-        .text("announce_after", "20s")
         .key("observe", &format!("[{way:?}]"))
         .start()
         .await;

@@ -400,7 +400,11 @@ async fn the_card_gives_grpc_s_address_where_a_route_has_no_path() {
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
     // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
-    let patient = |url: &str| Conf::before(url).text("announce_after", "20s");
+    let patient = |url: &str| {
+        Conf::before(url)
+            .text("announce_after", "20s")
+            .text("first_event_after", "20s")
+    };
     let first = patient(&worker.url).start().await;
     let second = patient(&first.url)
         .text("dialect", dialect)
