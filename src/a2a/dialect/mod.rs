@@ -244,9 +244,6 @@ impl Dialect {
         }
     }
 
-    /// How many different places [`Dialect::cache_slot`] gives.
-    pub const CACHE_SLOTS: usize = 5;
-
     /// Whether the same bytes mean the same in the other dialect: then a call can pass.
     #[must_use]
     pub fn same_wire(self, other: Dialect) -> bool {

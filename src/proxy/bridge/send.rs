@@ -296,8 +296,8 @@ impl Shared {
             .ok_or(StoreError::NotFound)?;
         let policy = &asked.route.sink;
         Ok(Body::from_frames(
-            sse::EventStream {
-                first,
+            Box::new(sse::EventStream {
+                first: first.map(Box::new),
                 follow,
                 epoch: record.epoch,
                 renderer: asked.renderer().clone(),
@@ -307,7 +307,7 @@ impl Shared {
                 max_life: policy.stream_max_life,
                 counted: telemetry::event::Counted::stream(&asked.route.name),
                 closing: self.closing.clone(),
-            }
+            })
             .frames(),
         ))
     }
