@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{FORM, FORM_CONTENT, FORM_RAW, FORM_TEXT, FORM_VALUE, MARK, ROLE};
-use crate::a2a::dialect::v0::{self, down::objects};
+use crate::a2a::dialect::v0;
 use crate::a2a::dialect::v0_1::{self, down::rename, kept, made};
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// A send: the task that it begins. `id`: its own.

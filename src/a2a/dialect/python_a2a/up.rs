@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{FORM, FORM_CONTENT, FORM_RAW, FORM_TEXT, FORM_VALUE, MADE, MARK, ROLE};
 use crate::a2a::Object;
-use crate::a2a::dialect::v0::{self, down::objects};
+use crate::a2a::dialect::v0;
 use crate::a2a::dialect::v0_1::{self, down::rename, kept, made};
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::fields::Fault;
 
 /// What a send says beside the canonical request.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{DATA_PART_COMPAT, KEPT, UNKNOWN_PART};
 use crate::a2a::dialect::shape::Shape;
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send.
@@ -216,14 +217,4 @@ fn set_metadata(part: &mut Object, name: &str, value: Value) {
     if let Value::Object(metadata) = metadata {
         metadata.insert(name.to_owned(), value);
     }
-}
-
-/// The objects in a list.
-pub fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
-    object
-        .get_mut(name)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{DATA_PART_COMPAT, KEPT, UNKNOWN_PART};
 use crate::a2a::dialect::shape::Shape;
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send.
@@ -203,14 +204,4 @@ fn move_member(from: &mut Object, name: &str, to: &mut Object, new_name: &str) {
     {
         to.insert(new_name.to_owned(), value);
     }
-}
-
-/// The objects in a list.
-fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
-    object
-        .get_mut(name)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }

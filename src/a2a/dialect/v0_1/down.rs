@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{MADE, STATE, kept, made};
-use crate::a2a::dialect::v0::{self, KEPT, down::objects};
+use crate::a2a::dialect::v0::{self, KEPT};
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Artifact, Object, TaskState};
 
 /// What is told with a state that 0.1 has no name for, where the worker says nothing itself.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::down::rename;
 use super::{MADE, STATE, kept, made};
-use crate::a2a::dialect::v0::{self, KEPT, down::objects};
+use crate::a2a::dialect::v0::{self, KEPT};
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send. Gives the task's id where the requester has chosen one.
