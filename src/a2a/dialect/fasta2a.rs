@@ -398,11 +398,7 @@ fn send_down(params: &mut Object, operation: Operation) {
 /// From canonical JSON, in place. `speaker`: the role of a message that names none.
 fn down(shape: Shape, object: &mut Object, speaker: &'static str) {
     walk::messages(shape, object, &mut |message| {
-        let role = match message.get("role").and_then(Value::as_str) {
-            Some("ROLE_USER") => USER,
-            Some("ROLE_AGENT") => AGENT,
-            _ => speaker,
-        };
+        let role = v0::down::role_name(message, speaker);
         message.insert("role".to_owned(), Value::from(role));
     });
     if shape == Shape::Message {

@@ -29,6 +29,7 @@ mod fasta2a;
 pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
+mod kept;
 mod kindless;
 pub mod paths;
 mod praisonai;

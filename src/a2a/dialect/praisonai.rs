@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use super::codec::{Codec, Frame, Presets, Traits};
 use super::kindless::Params;
 use super::shape::{self, Shape};
-use super::{checks, json, jsonrpc, v0, v0_3, v1_0, walk};
+use super::{checks, json, jsonrpc, kept, v0, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
@@ -233,7 +233,7 @@ impl Codec for PraisonAi {
             }
             (_, result) => shape::answer(operation, result, |mut object| {
                 if operation.sends()
-                    && let Some(Value::Object(mut message)) = walk::take_kept(&mut object, MESSAGE)
+                    && let Some(Value::Object(mut message)) = kept::take_one(&mut object, MESSAGE)
                 {
                     up(Shape::Message, &mut message);
                     return Shape::Message.read(message);
@@ -339,7 +339,7 @@ fn down(shape: Shape, object: &mut Object) {
 /// A message or an artifact.
 fn holder_down(holder: &mut Object) {
     if let Some(extensions) = holder.shift_remove("extensions") {
-        walk::keep(holder, EXTENSIONS, extensions);
+        kept::keep_one(holder, EXTENSIONS, extensions);
     }
     walk::parts(holder, &mut parts::down);
 }
@@ -362,7 +362,7 @@ fn holder_up(holder: &mut Object) {
         let names = named.keys().cloned().map(Value::String).collect();
         holder.insert("extensions".to_owned(), Value::Array(names));
     }
-    if let Some(kept) = walk::take_kept(holder, EXTENSIONS) {
+    if let Some(kept) = kept::take_one(holder, EXTENSIONS) {
         holder.entry("extensions").or_insert(kept);
     }
     walk::parts(holder, &mut parts::up);
@@ -413,7 +413,7 @@ fn as_task(message: &Message) -> Value {
     };
     let mut value = json(&task);
     if let Value::Object(object) = &mut value {
-        walk::keep(object, MESSAGE, lowered(Shape::Message, json(message)));
+        kept::keep_one(object, MESSAGE, lowered(Shape::Message, json(message)));
     }
     value
 }

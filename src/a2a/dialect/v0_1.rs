@@ -39,7 +39,6 @@ use crate::a2a::{
 };
 
 pub(super) mod down;
-pub(super) mod kept;
 pub(super) mod made;
 pub(super) mod up;
 
