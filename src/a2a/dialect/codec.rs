@@ -57,6 +57,25 @@ pub struct Traits {
     pub worker: Presets,
 }
 
+impl Traits {
+    /// A form with nothing of its own: what the others begin with, to say only where they differ.
+    pub const PLAIN: Traits = Traits {
+        whole_tasks: false,
+        enveloped_frames: false,
+        one_task_per_stream: false,
+        posts_tasks: false,
+        ends_at_interrupt: false,
+        stream_from_the_start: false,
+        client_ids: false,
+        errors_as_status: false,
+        stream_errors_as_frames: false,
+        a2a_version: None,
+        tenants: false,
+        resubmits: false,
+        worker: Presets::UNKNOWN,
+    };
+}
+
 /// What is known of workers of a kind beforehand; what is not is the card's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presets {

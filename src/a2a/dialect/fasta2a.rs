@@ -95,40 +95,25 @@ pub(super) fn is_card_of_v0(card: &Object) -> bool {
 }
 
 static TRAITS: Traits = Traits {
-    whole_tasks: false,
     enveloped_frames: true,
-    one_task_per_stream: false,
-    posts_tasks: false,
     ends_at_interrupt: true,
-    stream_from_the_start: false,
-    client_ids: false,
-    resubmits: false,
-    errors_as_status: false,
     stream_errors_as_frames: true,
-    a2a_version: None,
-    tenants: false,
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
         stream: Some(true),
         push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..Presets::UNKNOWN
     },
+    ..Traits::PLAIN
 };
 
 static TRAITS_V0: Traits = Traits {
     one_task_per_stream: true,
     posts_tasks: true,
     worker: Presets {
-        return_immediately: Some(true),
-        get: Some(true),
         stream: Some(false),
-        push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..TRAITS.worker
     },
     ..TRAITS
 };

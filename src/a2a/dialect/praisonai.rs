@@ -103,28 +103,17 @@ const PATH: &str = "/a2a";
 const EXTENDED_CARD: &str = "agent/getExtendedCard";
 
 static TRAITS: Traits = Traits {
-    whole_tasks: false,
-    enveloped_frames: false,
-    one_task_per_stream: false,
     posts_tasks: true,
     ends_at_interrupt: true,
-    stream_from_the_start: false,
-    client_ids: false,
-    resubmits: false,
-    errors_as_status: false,
-    stream_errors_as_frames: false,
-    a2a_version: None,
-    tenants: false,
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
         // Its card says that it streams. While it does, its server answers nobody, and the task is lost to `tasks/get`.
         stream: Some(false),
         push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..Presets::UNKNOWN
     },
+    ..Traits::PLAIN
 };
 
 impl Codec for PraisonAi {

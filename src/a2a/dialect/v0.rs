@@ -28,7 +28,7 @@
 
 use serde_json::Value;
 
-use super::codec::{Codec, Frame, Presets, Traits};
+use super::codec::{Codec, Frame, Traits};
 use super::shape::{self, Shape};
 use super::{Version, checks, json, jsonrpc, keyed, v0_2, v0_3, v1_0};
 use crate::a2a::error::ErrorKind;
@@ -51,19 +51,13 @@ pub(super) struct V0(pub(super) Version);
 
 /// One for both: over JSON-RPC they differ in a few errors and methods only.
 pub(super) const TRAITS: Traits = Traits {
-    whole_tasks: false,
     enveloped_frames: true,
     one_task_per_stream: true,
     posts_tasks: true,
     ends_at_interrupt: true,
     stream_from_the_start: true,
-    client_ids: false,
-    errors_as_status: false,
     stream_errors_as_frames: true,
-    a2a_version: None,
-    tenants: false,
-    resubmits: false,
-    worker: Presets::UNKNOWN,
+    ..Traits::PLAIN
 };
 
 impl Codec for V0 {
