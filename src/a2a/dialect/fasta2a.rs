@@ -98,6 +98,7 @@ static TRAITS: Traits = Traits {
     enveloped_frames: true,
     ends_at_interrupt: true,
     stream_errors_as_frames: true,
+    cancels_late: true,
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
@@ -229,10 +230,6 @@ impl Codec for FastA2a {
         jsonrpc::kind_by_reason(data).unwrap_or_else(|| jsonrpc::kind_of_code(code))
     }
 
-    fn cancels_late(&self) -> bool {
-        true
-    }
-
     fn crash(&self, operation: Operation) -> Option<ErrorKind> {
         Some(crash(operation, self.traits()))
     }
@@ -293,10 +290,6 @@ impl Codec for FastA2aV0 {
 
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind {
         V0(Version::V0_3).error_kind(code, message, data)
-    }
-
-    fn cancels_late(&self) -> bool {
-        true
     }
 
     fn crash(&self, operation: Operation) -> Option<ErrorKind> {

@@ -2,7 +2,6 @@
 //!
 //! Decoding turns the wire into the canonical model, encoding turns it back. Nothing outside this folder knows
 //! how a version spells things.
-
 //!
 //! A dialect is a version (what the JSON says) over a binding (how it travels). The methods of [`Dialect`] are
 //! about the version's JSON; [`jsonrpc`] adds the envelope. A further version is a module beside [`v0`] and an arm
@@ -396,30 +395,6 @@ impl Dialect {
     pub fn decode_event(self, frame: Value) -> Result<(StreamResponse, bool), A2aError> {
         self.decode_frame("", frame)?
             .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
-    }
-
-    /// See [`Codec::push_probe`].
-    #[must_use]
-    pub fn push_probe(self) -> Option<&'static str> {
-        self.codec().push_probe()
-    }
-
-    /// See [`Codec::one_webhook`].
-    #[must_use]
-    pub fn one_webhook(self) -> bool {
-        self.codec().one_webhook()
-    }
-
-    /// See [`Codec::token_header`].
-    #[must_use]
-    pub fn token_header(self) -> Option<&'static str> {
-        self.codec().token_header()
-    }
-
-    /// See [`Codec::cancels_late`].
-    #[must_use]
-    pub fn cancels_late(self) -> bool {
-        self.codec().cancels_late()
     }
 
     /// See [`Codec::crash`].

@@ -105,6 +105,9 @@ const EXTENDED_CARD: &str = "agent/getExtendedCard";
 static TRAITS: Traits = Traits {
     posts_tasks: true,
     ends_at_interrupt: true,
+    push_probe: Some("test"),
+    one_webhook: true,
+    token_header: Some("x-webhook-token"),
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
@@ -268,18 +271,6 @@ impl Codec for PraisonAi {
             body["timestamp"] = time;
         }
         (body, super::JSON)
-    }
-
-    fn push_probe(&self) -> Option<&'static str> {
-        Some("test")
-    }
-
-    fn one_webhook(&self) -> bool {
-        true
-    }
-
-    fn token_header(&self) -> Option<&'static str> {
-        Some("x-webhook-token")
     }
 
     fn error_code(&self, kind: ErrorKind) -> i64 {

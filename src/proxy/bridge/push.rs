@@ -138,7 +138,7 @@ impl Shared {
         let ids = match delete.id {
             Some(id) => vec![id],
             // All that its requester can mean who does not name one.
-            None if asked.call.dialect.one_webhook() => store
+            None if asked.call.dialect.traits().one_webhook => store
                 .registrations(&record.key)
                 .await?
                 .into_iter()
@@ -206,7 +206,7 @@ impl Shared {
 
 /// Whether this is the task that clients of this form name when they only want to know whether webhooks are taken.
 fn is_probe(asked: &Asked, task: &str) -> bool {
-    asked.call.dialect.push_probe() == Some(task)
+    asked.call.dialect.traits().push_probe == Some(task)
 }
 
 fn no_config(get: &PushConfigRequest) -> A2aError {

@@ -342,7 +342,7 @@ impl Shared {
             .take()
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| {
-                if asked.call.dialect.one_webhook() {
+                if asked.call.dialect.traits().one_webhook {
                     // The next one takes its place.
                     ONE_WEBHOOK.to_owned()
                 } else {
