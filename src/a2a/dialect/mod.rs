@@ -282,12 +282,6 @@ impl Dialect {
         }
     }
 
-    /// Whether cards list the dialect. Clients of those that they do not list only know the address that they were given.
-    #[must_use]
-    pub fn is_listed(self) -> bool {
-        !matches!(self.version, Version::PythonA2a | Version::V0_1)
-    }
-
     /// The JSON-RPC method of an operation.
     #[must_use]
     pub fn method(self, operation: Operation) -> &'static str {
