@@ -312,10 +312,10 @@ impl Shared {
         ))
     }
 
-    /// Refuses webhooks where the route does not offer them; true where it does.
-    pub(super) fn offers_push(&self, asked: &Asked) -> Result<bool, Error> {
+    /// Refuses webhooks where the route does not offer them.
+    pub(super) fn offers_push(&self, asked: &Asked) -> Result<(), Error> {
         if asked.route.offers(Mode::Push) {
-            return Ok(true);
+            return Ok(());
         }
         Err(A2aError::new(
             ErrorKind::PushNotificationNotSupported,
