@@ -18,14 +18,13 @@ use crate::task::Seq;
 use crate::wire::Body;
 use crate::wire::BoxError;
 use crate::wire::grpc as rpc;
+use crate::wire::headers::EVENT_STREAM;
 use crate::wire::sse::KEEP_ALIVE;
 
 /// The media type of HTTP+JSON in 1.0.1 (§11.1).
 const A2A_JSON: &str = "application/a2a+json";
 /// The media type of JSON-RPC, of 0.3 and of those who ask for it.
 const JSON: &str = "application/json";
-/// The media type of event streams.
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// A whole answer.
 #[derive(Clone, Debug)]

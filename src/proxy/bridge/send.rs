@@ -27,6 +27,7 @@ use crate::store::{StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use crate::telemetry;
 use crate::wire::Body;
+use crate::wire::headers::preferences;
 
 /// The id of a webhook where a task has one at most.
 const ONE_WEBHOOK: &str = "webhook";
@@ -399,12 +400,7 @@ async fn outcome(
 
 /// Whether the requester would rather not wait, though its dialect has no word for that (RFC 7240 §4.1).
 fn prefers_at_once(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+    preferences(headers).any(|(name, _)| name.eq_ignore_ascii_case("respond-async"))
 }
 
 fn taken(id: &str) -> A2aError {
