@@ -1,6 +1,8 @@
 //! Answers and events in a requester's dialect, for one call: what the binding puts around what all requesters of a
 //! form share.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
@@ -107,11 +109,8 @@ impl Renderer {
     #[must_use]
     pub fn http_json(dialect: Dialect, plain_json: bool) -> Self {
         Self {
-            dialect,
-            id: None,
             plain_json,
-            path: None,
-            generations: false,
+            ..Self::new(dialect, None)
         }
     }
 
@@ -136,15 +135,13 @@ impl Renderer {
     /// For a call to the path of an operation. `task`: the id of the task that it is about, as far as it names one.
     #[must_use]
     pub fn path(dialect: Dialect, form: Form, task: Option<String>) -> Self {
+        let id = match &form {
+            Form::Envelope(id) => id.clone(),
+            Form::Bare => None,
+        };
         Self {
-            dialect,
-            id: match &form {
-                Form::Envelope(id) => id.clone(),
-                Form::Bare => None,
-            },
-            plain_json: true,
-            generations: false,
             path: Some(Box::new(OfPath { form, task })),
+            ..Self::new(dialect, id)
         }
     }
 
@@ -340,12 +337,9 @@ impl Renderer {
     pub fn frame(&self, epoch: u64, entry: &Entry, after: Option<&Task>, more: bool) -> Bytes {
         let at = Some((epoch, entry.seq));
         let last = !(more && ends_stream(&entry.event) && !entry.event.is_terminal());
-        if self.generations {
-            let mut event = StreamResponse::clone(&entry.event);
-            generation(epoch, entry.seq).stamp(&mut event);
-            return self.frames(at, &self.dialect.encode_frames(&event, after, last));
-        }
-        match self.dialect.cache_slot().filter(|_| last) {
+        // What carries this requester's generations is nobody else's to share.
+        let shared = last && !self.generations;
+        match self.dialect.cache_slot().filter(|_| shared) {
             Some(slot) => {
                 let data = entry.encoded(slot, |event| {
                     self.encoded(self.dialect.encode_event(event, true))
@@ -354,7 +348,10 @@ impl Renderer {
                 self.put_frame(&mut out, at, None, &data);
                 out.freeze()
             }
-            None => self.frames(at, &self.dialect.encode_frames(&entry.event, after, last)),
+            None => {
+                let event = self.stamped(at, &entry.event);
+                self.frames(at, self.dialect.encode_frames(&event, after, last))
+            }
         }
     }
 
@@ -367,12 +364,8 @@ impl Renderer {
         event: &StreamResponse,
         after: Option<&Task>,
     ) -> Bytes {
-        if let Some((epoch, seq)) = at.filter(|_| self.generations) {
-            let mut event = event.clone();
-            generation(epoch, seq).stamp(&mut event);
-            return self.frames(at, &self.dialect.encode_frames(&event, after, false));
-        }
-        self.frames(at, &self.dialect.encode_frames(event, after, false))
+        let event = self.stamped(at, event);
+        self.frames(at, self.dialect.encode_frames(&event, after, false))
     }
 
     /// The same of a task as it stands.
@@ -381,12 +374,27 @@ impl Renderer {
         self.loose_frame(at, &StreamResponse::Task(task.clone()), Some(task))
     }
 
-    fn frames(&self, at: Option<(u64, Seq)>, frames: &[Frame]) -> Bytes {
+    /// The event with its generation, where the requester has asked for that.
+    fn stamped<'e>(
+        &self,
+        at: Option<(u64, Seq)>,
+        event: &'e StreamResponse,
+    ) -> Cow<'e, StreamResponse> {
+        let Some((epoch, seq)) = at.filter(|_| self.generations) else {
+            return Cow::Borrowed(event);
+        };
+        let mut event = event.clone();
+        generation(epoch, seq).stamp(&mut event);
+        Cow::Owned(event)
+    }
+
+    fn frames(&self, at: Option<(u64, Seq)>, frames: Vec<Frame>) -> Bytes {
         let mut out = BytesMut::new();
-        for (index, frame) in frames.iter().enumerate() {
+        let count = frames.len();
+        for (index, frame) in frames.into_iter().enumerate() {
             // Only the last one completes the event: who resumes after an earlier one gets the event again.
-            let at = at.filter(|_| index + 1 == frames.len());
-            let data = self.encoded(frame.data.clone());
+            let at = at.filter(|_| index + 1 == count);
+            let data = self.encoded(frame.data);
             self.put_frame(&mut out, at, frame.event, &data);
         }
         out.freeze()
