@@ -2,6 +2,7 @@
 //! form share.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::a2a::dialect::paths::{self, Form};
-use crate::a2a::dialect::{Frame, grpc, http_json, jsonrpc, status};
+use crate::a2a::dialect::{A2A_JSON, Frame, JSON, grpc, http_json, jsonrpc, status};
 use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
@@ -22,11 +23,6 @@ use crate::wire::BoxError;
 use crate::wire::grpc as rpc;
 use crate::wire::headers::EVENT_STREAM;
 use crate::wire::sse::KEEP_ALIVE;
-
-/// The media type of HTTP+JSON in 1.0.1 (§11.1).
-const A2A_JSON: &str = "application/a2a+json";
-/// The media type of JSON-RPC, of 0.3 and of those who ask for it.
-const JSON: &str = "application/json";
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -184,7 +180,9 @@ impl Renderer {
         matches!(self.dialect.binding, Binding::JsonRpc | Binding::Paths)
     }
 
-    fn media_type(&self) -> &'static str {
+    /// What a whole answer is.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
         match self.dialect.binding {
             Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
             Binding::HttpJson | Binding::JsonRpc | Binding::Paths => JSON,
@@ -458,7 +456,8 @@ impl Renderer {
             return;
         }
         if let Some((epoch, seq)) = at {
-            put_line(frame, "id", EventId { epoch, seq }.to_string().as_bytes());
+            // Memory can always be written to.
+            let _ = writeln!(frame, "id: {}", EventId { epoch, seq });
         }
         if let Some(event) = event {
             put_line(frame, "event", event.as_bytes());

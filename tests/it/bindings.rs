@@ -278,6 +278,7 @@ async fn a_route_may_keep_http_json_alive_at_the_price_of_its_status() {
         .unwrap();
     // The worker waits for this test: what comes before its answer can only be a space.
     assert_eq!(sent.chunk().await.unwrap().as_deref(), Some(&b" "[..]));
+    assert_eq!(sent.headers["content-type"], A2A_JSON);
     worker.wait_at("half").await;
     worker.release("half");
     let task = &read(&sent.whole().await)["task"];

@@ -124,10 +124,10 @@ const NAMES: [(Dialect, &str); 12] = [
     (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
 ];
 
-/// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
-const A2A_JSON: &str = "application/a2a+json";
-/// The media type of webhooks in 0.x.
-const JSON: &str = "application/json";
+/// The media type of webhooks and of HTTP+JSON in 1.0.1 (§11.1).
+pub const A2A_JSON: &str = "application/a2a+json";
+/// The media type of JSON-RPC, of 0.x and of those who ask for it.
+pub const JSON: &str = "application/json";
 
 impl Dialect {
     /// Every dialect, newest first.

@@ -149,7 +149,8 @@ where
         futures_util::TryStreamExt::map_err(rest, BoxError::from),
     )));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let media_type = named.renderer().media_type();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // A proxy that waits for the end of the answer would undo it all.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     add_extensions(headers, &named, None);
