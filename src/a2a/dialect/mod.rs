@@ -420,18 +420,8 @@ impl Dialect {
 /// # Errors
 /// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no event.
 pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
-    })?;
-    let Value::Object(mut object) = value else {
-        return Err(invalid_params(&Fault::new("", "must be an object")));
-    };
     // Some workers post the frame of their stream as it is, envelope and all.
-    if object.contains_key("jsonrpc")
-        && let Some(Value::Object(result)) = object.remove("result")
-    {
-        object = result;
-    }
+    let object = posted(body, "result")?;
     // An update or a task without anything that later versions have in each.
     let later = ["kind", "taskId", "task_id", "contextId", "context_id"];
     let is_v0_1 = object.contains_key("id")
@@ -453,17 +443,7 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
 /// # Errors
 /// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no task.
 pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
-    })?;
-    let Value::Object(mut object) = value else {
-        return Err(invalid_params(&Fault::new("", "must be an object")));
-    };
-    if object.contains_key("jsonrpc")
-        && let Some(Value::Object(params)) = object.remove("params")
-    {
-        object = params;
-    }
+    let object = posted(body, "params")?;
     let read = Dialect::PYTHON_A2A
         .codec()
         .decode_answer(Operation::GetTask, Value::Object(object));
@@ -472,6 +452,22 @@ pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
         Ok(_) => Err(invalid_params(&Fault::new("", "is no task"))),
         Err(fault) => Err(invalid_params(&fault)),
     }
+}
+
+/// An object that somebody has posted, bare or as this member of an envelope of JSON-RPC.
+fn posted(body: &[u8], member: &str) -> Result<Object, A2aError> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
+    })?;
+    let Value::Object(mut object) = value else {
+        return Err(invalid_params(&Fault::new("", "must be an object")));
+    };
+    if object.contains_key("jsonrpc")
+        && let Some(Value::Object(inner)) = object.remove(member)
+    {
+        return Ok(inner);
+    }
+    Ok(object)
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.

@@ -32,7 +32,7 @@ use super::codec::{Codec, Frame, Traits};
 use super::shape::{self, Shape};
 use super::{Version, checks, json, jsonrpc, keyed, v0_2, v0_3, v1_0};
 use crate::a2a::error::ErrorKind;
-use crate::a2a::fields::{Fault, Model};
+use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
 use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
 
@@ -226,12 +226,11 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
             checks::inline_config(&send, "configuration.pushNotificationConfig.url")?;
             super::send_request(operation, send)
         }
-        Operation::GetTask => Request::GetTask(checks::get_task(params)?),
-        Operation::ListTasks => Request::ListTasks(params),
-        Operation::CancelTask | Operation::SubscribeToTask => {
-            let id = checks::take_id(&mut params, "id", "")?;
-            super::task_request(operation, TaskRequest { id, extra: params })
-        }
+        Operation::GetTask
+        | Operation::ListTasks
+        | Operation::CancelTask
+        | Operation::SubscribeToTask
+        | Operation::GetExtendedAgentCard => return v1_0::decode_request(operation, params),
         Operation::ListTaskPushNotificationConfigs => Request::ListPushConfigs(TaskRequest {
             id: checks::take_id(&mut params, "id", "taskId")?,
             extra: params,
@@ -255,7 +254,7 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
         }
         Operation::GetTaskPushNotificationConfig => {
             let task_id = checks::take_id(&mut params, "id", "taskId")?;
-            let id = crate::a2a::fields::string(&mut params, "pushNotificationConfigId", "")?;
+            let id = fields::string(&mut params, "pushNotificationConfigId", "")?;
             super::config_request(
                 operation,
                 PushConfigRequest {
@@ -277,7 +276,6 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
                 },
             )
         }
-        Operation::GetExtendedAgentCard => Request::GetExtendedAgentCard(params),
     })
 }
 
