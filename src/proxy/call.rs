@@ -24,6 +24,20 @@ pub struct Classified {
     pub note: Note,
 }
 
+impl Classified {
+    /// A request that nothing is known about yet but what it is.
+    #[inline]
+    #[must_use]
+    pub fn new(parts: Parts, call: Call, body: Body) -> Self {
+        Self {
+            parts,
+            call,
+            body,
+            note: Note::default(),
+        }
+    }
+}
+
 /// What a request is.
 #[derive(Debug)]
 pub enum Call {

@@ -27,6 +27,7 @@ use crate::store::{StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use crate::telemetry;
 use crate::wire::Body;
+use crate::wire::headers::preferences;
 
 /// The id of a webhook where a task has one at most.
 const ONE_WEBHOOK: &str = "webhook";
@@ -312,10 +313,10 @@ impl Shared {
         ))
     }
 
-    /// Refuses webhooks where the route does not offer them; true where it does.
-    pub(super) fn offers_push(&self, asked: &Asked) -> Result<bool, Error> {
+    /// Refuses webhooks where the route does not offer them.
+    pub(super) fn offers_push(&self, asked: &Asked) -> Result<(), Error> {
         if asked.route.offers(Mode::Push) {
-            return Ok(true);
+            return Ok(());
         }
         Err(A2aError::new(
             ErrorKind::PushNotificationNotSupported,
@@ -342,7 +343,7 @@ impl Shared {
             .take()
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| {
-                if asked.call.dialect.one_webhook() {
+                if asked.call.dialect.traits().one_webhook {
                     // The next one takes its place.
                     ONE_WEBHOOK.to_owned()
                 } else {
@@ -399,12 +400,7 @@ async fn outcome(
 
 /// Whether the requester would rather not wait, though its dialect has no word for that (RFC 7240 §4.1).
 fn prefers_at_once(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+    preferences(headers).any(|(name, _)| name.eq_ignore_ascii_case("respond-async"))
 }
 
 fn taken(id: &str) -> A2aError {
