@@ -105,6 +105,12 @@ pub enum Params {
 }
 
 impl A2aCall {
+    /// Whether taking it for one of this dialect changes nothing.
+    #[must_use]
+    pub fn is_of(&self, other: Dialect) -> bool {
+        recognise::by_task(self.dialect, self.operation, other) == self.dialect
+    }
+
     /// Takes it for one of another dialect: of that in which the task was sent, or of the worker's, where the call itself
     /// could be of several.
     #[must_use]

@@ -35,6 +35,9 @@ use crate::worker::A2A_VERSION;
 
 mod message;
 
+/// What all of the sidecar's own addresses have in them.
+const OWN_PATH: &str = "/.a2a-sidecar/";
+
 /// Where clients of 0.3 and 1.0 look for the card.
 const CARD_PATH: &str = "/.well-known/agent-card.json";
 
@@ -147,7 +150,8 @@ where
 #[allow(clippy::result_large_err)]
 fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<Body>> {
     let (method, path) = (request.method(), request.uri().path());
-    let call = if let Some((token, _)) = callback::token(path) {
+    let own = is_own(path);
+    let call = if own && let Some((token, _)) = callback::token(path) {
         if method == Method::POST {
             return Err(request);
         }
@@ -177,7 +181,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         return Ok(by_path(request, limit));
     } else if method == Method::POST
         && (is_json(request.headers())
-            || path.contains(webhook::PATH)
+            || own && path.contains(webhook::PATH)
             || is_grpc(request.headers()) && grpc::find(path).is_some())
     {
         return Err(request);
@@ -186,6 +190,11 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
     };
     let (parts, body) = request.into_parts();
     Ok(Classified::new(parts, call, bounded(body, limit)))
+}
+
+/// Whether a path may be one of the sidecar's own addresses: one look for all of them, at every request.
+fn is_own(path: &str) -> bool {
+    memchr::memmem::find(path.as_bytes(), OWN_PATH.as_bytes()).is_some()
 }
 
 /// A request without a body of its own, which is a call of HTTP+JSON if its path is one's.
@@ -244,10 +253,9 @@ fn bounded(body: Body, limit: usize) -> Body {
 async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    if let Some(token) = path
-        .find(webhook::PATH)
-        .map(|at| path[at + webhook::PATH.len()..].to_owned())
-    {
+    let own = is_own(path);
+    if own && let Some(at) = path.find(webhook::PATH) {
+        let token = path[at + webhook::PATH.len()..].to_owned();
         let body = read(body, limit).await?;
         return Ok(Classified::new(
             parts,
@@ -255,7 +263,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             Body::empty(),
         ));
     }
-    if let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
+    if own && let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
         let body = Some(read(body, limit).await?);
         return Ok(Classified::new(
             parts,

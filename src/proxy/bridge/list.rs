@@ -251,7 +251,7 @@ impl Shared {
             .list(ListFilter {
                 route: asked.route.name.clone(),
                 tenant: asked.tenant.clone(),
-                owner: asked.principal,
+                owner: asked.principal(),
                 context_id: query.context_id,
                 state: query.state,
                 since: query.since,
@@ -287,7 +287,7 @@ impl Shared {
     async fn read_unwatched(&self, asked: &Asked) -> Result<(), StoreError> {
         let filter = TaskFilter {
             route: Some(asked.route.name.to_string()),
-            owner: Some(asked.principal),
+            owner: Some(asked.principal()),
             unfinished: true,
             limit: MAX_READ,
             ..TaskFilter::default()

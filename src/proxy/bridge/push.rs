@@ -26,8 +26,11 @@ impl Shared {
         }
         if kept.is_none() && is_probe(&asked, &config.task_id) {
             self.offers_push(&asked)?;
-            self.probes
-                .keep(asked.key(&config.task_id), asked.principal, config.clone());
+            self.probes.keep(
+                asked.key(&config.task_id),
+                asked.principal(),
+                config.clone(),
+            );
             return Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response());
         }
         let (id, mut config) = self.checked_push(&asked, config)?;
@@ -128,7 +131,7 @@ impl Shared {
         if is_probe(&asked, &delete.task_id)
             && self
                 .probes
-                .forget(&asked.key(&delete.task_id), asked.principal)
+                .forget(&asked.key(&delete.task_id), asked.principal())
         {
             return Ok(Ready::new(&asked, &Answer::Empty).into_response());
         }
@@ -172,7 +175,7 @@ impl Shared {
     /// What the requester has registered to find out whether it can.
     fn probe(&self, asked: &Asked, task: &str) -> Option<PushConfig> {
         is_probe(asked, task)
-            .then(|| self.probes.get(&asked.key(task), asked.principal))
+            .then(|| self.probes.get(&asked.key(task), asked.principal()))
             .flatten()
     }
 

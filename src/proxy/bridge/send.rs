@@ -96,7 +96,7 @@ impl Shared {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),
             requester: asked.call.dialect,
-            owner: asked.principal,
+            owner: asked.principal(),
             later: context.for_later(&asked.route.identity_headers),
             context,
             request: send,
@@ -205,7 +205,7 @@ impl Shared {
         let Some(record) = self.sources.hub().record(&asked.key(&id)).await? else {
             return Ok(None);
         };
-        if record.owner != asked.principal {
+        if record.owner != asked.principal() {
             return Err(taken(&id).into());
         }
         if record.task.status.state.is_terminal() {

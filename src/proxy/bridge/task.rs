@@ -295,7 +295,7 @@ impl Shared {
             .adopt(
                 &asked.key(id),
                 asked.upstream(),
-                asked.principal,
+                asked.principal(),
                 &context,
                 &context.for_later(&asked.route.identity_headers),
             )
