@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fields::{self, Fault, Model};
+use super::fields::{self, Extra, Fault, Model};
 use super::{Artifact, Message, Object, Task, TaskStatus};
 
 /// Exactly one of a task, a message, a status update and an artifact update.
@@ -32,10 +32,10 @@ pub struct TaskStatusUpdateEvent {
     pub status: TaskStatus,
     /// The worker's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 /// A change of an artifact.
@@ -57,10 +57,10 @@ pub struct TaskArtifactUpdateEvent {
     pub last_chunk: bool,
     /// The worker's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 impl StreamResponse {
@@ -126,8 +126,8 @@ impl Model for TaskStatusUpdateEvent {
             task_id: fields::string(&mut object, "taskId", "task_id")?.unwrap_or_default(),
             context_id: fields::string(&mut object, "contextId", "context_id")?.unwrap_or_default(),
             status: fields::model(&mut object, "status", "")?.unwrap_or_default(),
-            metadata: fields::object(&mut object, "metadata", "")?,
-            extra: object,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
+            extra: object.into(),
         })
     }
 }
@@ -141,8 +141,8 @@ impl Model for TaskArtifactUpdateEvent {
             append: fields::boolean(&mut object, "append", "")?.unwrap_or_default(),
             last_chunk: fields::boolean(&mut object, "lastChunk", "last_chunk")?
                 .unwrap_or_default(),
-            metadata: fields::object(&mut object, "metadata", "")?,
-            extra: object,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
+            extra: object.into(),
         })
     }
 }

@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Object;
@@ -69,6 +72,45 @@ pub trait Model: Sized {
             Value::Object(object) => Self::from_object(object),
             _ => Err(Fault::new("", "must be an object")),
         }
+    }
+}
+
+/// Members that a model does not know. Nearly always none, and then it takes the room of a pointer: a log holds many
+/// objects, and an object that has had members keeps its room for them.
+#[derive(Clone, Debug, Default)]
+pub struct Extra(Option<Box<Object>>);
+
+static NONE: LazyLock<Object> = LazyLock::new(Object::new);
+
+impl From<Object> for Extra {
+    fn from(object: Object) -> Self {
+        Self((!object.is_empty()).then(|| Box::new(object)))
+    }
+}
+
+impl Deref for Extra {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Extra {
+    fn deref_mut(&mut self) -> &mut Object {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Serialize for Extra {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&**self)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Object;
-use super::fields::{self, Fault, Model};
+use super::fields::{self, Extra, Fault, Model};
 
 /// One turn of the conversation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -25,7 +25,7 @@ pub struct Message {
     pub parts: Vec<Part>,
     /// The sender's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// URIs of the extensions that contributed to the message.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Message {
     pub reference_task_ids: Vec<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 /// Who speaks.
@@ -104,9 +104,9 @@ pub struct Part {
     /// Its media type.
     pub media_type: Option<String>,
     /// The sender's own metadata.
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// Members that this model does not know; the content itself, where it is of a kind that it does not know.
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 /// What a part holds. Compared as [`Part`] is.
@@ -168,13 +168,13 @@ pub struct Artifact {
     pub parts: Vec<Part>,
     /// The worker's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// URIs of the extensions that contributed to the artifact.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 fields::deserialize_models!(Message, Part, Artifact);
@@ -191,14 +191,14 @@ impl Model for Message {
                     .ok_or_else(|| Fault::new("role", "must be ROLE_USER or ROLE_AGENT"))?,
             },
             parts: fields::models(&mut object, "parts", "")?,
-            metadata: fields::object(&mut object, "metadata", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
             extensions: fields::strings(&mut object, "extensions", "")?,
             reference_task_ids: fields::strings(
                 &mut object,
                 "referenceTaskIds",
                 "reference_task_ids",
             )?,
-            extra: object,
+            extra: object.into(),
         })
     }
 }
@@ -209,8 +209,8 @@ impl Model for Part {
             content: PartContent::take(&mut object)?,
             filename: fields::string(&mut object, "filename", "")?,
             media_type: fields::string(&mut object, "mediaType", "media_type")?,
-            metadata: fields::object(&mut object, "metadata", "")?,
-            extra: object,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
+            extra: object.into(),
         })
     }
 }
@@ -255,7 +255,7 @@ impl Serialize for Part {
         if let Some(metadata) = &self.metadata {
             map.serialize_entry("metadata", metadata)?;
         }
-        for (name, value) in &self.extra {
+        for (name, value) in &*self.extra {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -270,9 +270,9 @@ impl Model for Artifact {
             name: fields::string(&mut object, "name", "")?,
             description: fields::string(&mut object, "description", "")?,
             parts: fields::models(&mut object, "parts", "")?,
-            metadata: fields::object(&mut object, "metadata", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
             extensions: fields::strings(&mut object, "extensions", "")?,
-            extra: object,
+            extra: object.into(),
         })
     }
 }

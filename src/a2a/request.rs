@@ -64,7 +64,7 @@ pub struct SendMessageRequest {
     pub configuration: Option<SendConfiguration>,
     /// The requester's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// The id that the requester has chosen for the task, where its dialect lets it: no member of 1.0.
     #[serde(skip)]
     pub own_id: Option<String>,
@@ -173,7 +173,7 @@ impl Model for SendMessageRequest {
             message: fields::model(&mut object, "message", "")?
                 .ok_or_else(|| Fault::new("message", "is required"))?,
             configuration: fields::model(&mut object, "configuration", "")?,
-            metadata: fields::object(&mut object, "metadata", "")?,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
             own_id: None,
             extra: object,
         })

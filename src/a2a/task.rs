@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::fields::{self, Fault, Model};
+use super::fields::{self, Extra, Fault, Model};
 use super::{Artifact, Message, Object};
 
 /// A unit of work that the worker does, as it stands at one moment.
@@ -27,10 +27,10 @@ pub struct Task {
     pub history: Vec<Message>,
     /// The worker's own metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Object>,
+    pub metadata: Option<Box<Object>>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 /// State, time and message of a task.
@@ -47,7 +47,7 @@ pub struct TaskStatus {
     pub timestamp: Option<String>,
     /// Members that this model does not know.
     #[serde(flatten)]
-    pub extra: Object,
+    pub extra: Extra,
 }
 
 /// The states of specification §4.1.3.
@@ -173,8 +173,8 @@ impl Model for Task {
             status: fields::model(&mut object, "status", "")?.unwrap_or_default(),
             artifacts: fields::models(&mut object, "artifacts", "")?,
             history: fields::models(&mut object, "history", "")?,
-            metadata: fields::object(&mut object, "metadata", "")?,
-            extra: object,
+            metadata: fields::object(&mut object, "metadata", "")?.map(Box::new),
+            extra: object.into(),
         })
     }
 }
@@ -189,7 +189,7 @@ impl Model for TaskStatus {
             },
             message: fields::model(&mut object, "message", "")?,
             timestamp: fields::string(&mut object, "timestamp", "")?,
-            extra: object,
+            extra: object.into(),
         })
     }
 }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::Either;
+use http::uri::Scheme;
+use http::{Request, Response};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -21,10 +24,101 @@ use tower::Service;
 
 use super::crypto_provider;
 use super::guard::{AddressPolicy, GuardedResolver, Refused};
+use super::pool::{Answer, Pool};
 use crate::wire::{Body, BoxError};
 
-/// The client for the worker: pooled, HTTP/1.1, and HTTP/2 where TLS agrees on it.
-pub type WorkerClient = Client<BoundedConnector<HttpsConnector<HttpConnector>>, Body>;
+/// The client for the worker: pooled, HTTP/1.1, and HTTP/2 where TLS agrees on it. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct WorkerClient {
+    /// For plain HTTP/1.1, which is what a worker speaks that stands beside; none where nothing but HTTP/2 is spoken.
+    pub(super) plain: Option<Pool>,
+    /// For everything else, hyper's pool, whose connections have tasks of their own.
+    others: Client<BoundedConnector<HttpsConnector<HttpConnector>>, Body>,
+}
+
+impl WorkerClient {
+    /// With the same settings and plain connections of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            plain: self.plain.as_ref().map(Pool::apart),
+            others: self.others.clone(),
+        }
+    }
+
+    /// Sends a request to an absolute address. The answer's head is waited for without limit; dropped before it has come,
+    /// the future closes the connection.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub fn request(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+        self.send(request, false)
+    }
+
+    /// The same for an answer that is likely to be long, and is to be [held](Answer::held).
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub fn request_long(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+        self.send(request, true)
+    }
+
+    fn send(
+        &self,
+        request: Request<Body>,
+        long: bool,
+    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+        match &self.plain {
+            Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
+                Either::Left(plain.clone().request(request, long))
+            }
+            _ => {
+                let answer = self.others.request(request);
+                Either::Right(async move {
+                    Ok(answer
+                        .await
+                        .map_err(TransportError::Client)?
+                        .map(Answer::driven))
+                })
+            }
+        }
+    }
+}
+
+/// Why a request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No connection came about, or none can: nothing was sent.
+    #[error("no connection")]
+    Connect(#[source] BoxError),
+    /// The address names no host: nothing was sent.
+    #[error("the address names no host")]
+    NoAuthority,
+    /// The connection failed: the request may have arrived.
+    #[error("the connection failed")]
+    Exchange(#[source] hyper::Error),
+    /// The same of a connection that has a task of its own.
+    #[error(transparent)]
+    Client(hyper_util::client::legacy::Error),
+}
+
+impl TransportError {
+    /// Whether nothing was sent.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::NoAuthority => true,
+            Self::Exchange(_) => false,
+            Self::Client(error) => error.is_connect(),
+        }
+    }
+}
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +193,13 @@ pub fn worker_client(options: &WorkerOptions) -> Result<WorkerClient, ClientErro
     // Also the share of each address, where a name has several.
     http.set_connect_timeout(Some(options.connect_timeout));
     http.set_keepalive(Some(options.tcp_keepalive));
+    let plain = (!options.http2_only).then(|| {
+        let connector = BoundedConnector {
+            inner: http.clone(),
+            limit: options.connect_timeout,
+        };
+        Pool::new(connector, options.pool_idle_timeout, options.pool_max_idle)
+    });
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls_config(&options.roots)?)
         .https_or_http();
@@ -111,7 +212,7 @@ pub fn worker_client(options: &WorkerOptions) -> Result<WorkerClient, ClientErro
         inner: connector,
         limit: options.connect_timeout,
     };
-    Ok(Client::builder(TokioExecutor::new())
+    let others = Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(options.pool_idle_timeout)
@@ -119,7 +220,8 @@ pub fn worker_client(options: &WorkerOptions) -> Result<WorkerClient, ClientErro
         .http2_only(options.http2_only)
         .http2_keep_alive_interval(options.http2_keep_alive)
         .http2_keep_alive_timeout(options.http2_keep_alive)
-        .build(connector))
+        .build(connector);
+    Ok(WorkerClient { plain, others })
 }
 
 /// A connector that gives up after a while, at whatever stage it is: hyper's own limit ends with TCP,

@@ -237,10 +237,10 @@ async fn a_worker_that_does_not_shake_hands_costs_no_more_than_the_connect_timeo
     let client = worker_client(&options).unwrap();
     tokio::time::pause();
     let started = Instant::now();
-    let error = client
-        .get(format!("https://{address}/").parse().unwrap())
-        .await
-        .unwrap_err();
+    let request = Request::get(format!("https://{address}/"))
+        .body(Body::empty())
+        .unwrap();
+    let error = client.request(request).await.unwrap_err();
     assert!(error.is_connect(), "{error:?}");
     assert_eq!(
         started.elapsed().as_secs(),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::net::client::{WorkerClient, WorkerOptions, worker_client};
+use crate::net::pool::Answer;
 use crate::net::tls::tests::Identity;
 use crate::wire::Body;
 
@@ -68,11 +69,10 @@ fn client(http2_only: bool) -> WorkerClient {
     .unwrap()
 }
 
-async fn get(client: &WorkerClient, address: SocketAddr) -> Response<Incoming> {
-    client
-        .get(format!("http://{address}/").parse().unwrap())
-        .await
-        .unwrap()
+async fn get(client: &WorkerClient, address: SocketAddr) -> Response<Answer> {
+    let request = Request::get(format!("http://{address}/"));
+    let request = request.body(Body::empty()).unwrap();
+    client.request(request).await.unwrap()
 }
 
 /// Reads until the answer to a request is complete: "hello" ends it.

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 pub mod client;
+mod gate;
 pub mod guard;
+pub mod held;
 pub mod listen;
+pub mod pool;
 mod share;
 pub mod tls;
 

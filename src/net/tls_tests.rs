@@ -133,8 +133,9 @@ impl Identity {
 }
 
 async fn get(client: &WorkerClient, port: u16) -> Option<(Version, bytes::Bytes)> {
-    let uri: http::Uri = format!("https://localhost:{port}/").parse().unwrap();
-    let response = client.get(uri).await.ok()?;
+    let request = http::Request::get(format!("https://localhost:{port}/"));
+    let request = request.body(crate::wire::Body::empty()).unwrap();
+    let response = client.request(request).await.ok()?;
     let version = response.version();
     Some((version, collect(response.into_body(), 100).await.unwrap()))
 }

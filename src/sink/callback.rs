@@ -177,7 +177,7 @@ fn message_of(context_id: Option<String>, task: &Task, message_id: String) -> Se
             parts: outcome(task),
             reference_task_ids: vec![task.id.clone()],
             extensions: vec![EXTENSION.to_owned()],
-            metadata: Some([(EXTENSION.to_owned(), about)].into_iter().collect()),
+            metadata: Some(Box::new(Object::from_iter([(EXTENSION.to_owned(), about)]))),
             ..Message::default()
         },
         configuration: Some(SendConfiguration {

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::fold::{extend_artifact, fold_mut, settle_status_message};
 use super::messages::{self, Unanchored};
 use super::reconcile::Order;
+use crate::a2a::fields::Extra;
 use crate::a2a::{
     Artifact, Message, Object, Role, StreamResponse, Task, TaskArtifactUpdateEvent, TaskState,
     TaskStatus, TaskStatusUpdateEvent,
@@ -419,7 +420,7 @@ impl Plan {
                 extra: if stands {
                     status.extra.clone()
                 } else {
-                    Object::new()
+                    Extra::default()
                 },
             });
         }
@@ -475,7 +476,7 @@ fn is_described_anew(ours: &Artifact, theirs: &Artifact) -> bool {
         || theirs
             .metadata
             .as_ref()
-            .is_some_and(|new| !is_within(new, ours.metadata.as_ref()))
+            .is_some_and(|new| !is_within(new, ours.metadata.as_deref()))
         || theirs
             .extensions
             .iter()
@@ -497,7 +498,7 @@ fn take_rest(task: &mut Task, snapshot: &Task, standing: Standing) {
     if snapshot.metadata.is_some() && (newer || task.metadata.is_none()) {
         task.metadata.clone_from(&snapshot.metadata);
     }
-    for (key, value) in &snapshot.extra {
+    for (key, value) in &*snapshot.extra {
         if newer || !task.extra.contains_key(key) {
             task.extra.insert(key.clone(), value.clone());
         }

@@ -115,6 +115,12 @@ impl Body {
         ))
     }
 
+    /// Whether all of it is here already.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.kind, Kind::Empty | Kind::Full { .. })
+    }
+
     /// Keeps `guard` until the body has ended, failed or been dropped. Guards add up; the latest is
     /// dropped first.
     #[must_use]

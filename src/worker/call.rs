@@ -5,16 +5,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
 use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, Request};
+use crate::net::held::Framing;
+use crate::net::pool;
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::sse::SseLimits;
@@ -117,9 +119,10 @@ impl Worker {
             }
             let extensions = extensions_of(response.headers());
             let value = if is_event_stream(response.headers()) {
+                let framing = Framing::of(response.headers());
                 Opened::Stream(Box::new(EventStream::new(
                     known.dialect,
-                    response.into_body(),
+                    response.into_body().held(framing),
                     SseLimits {
                         max_event_bytes: self.target.max_event_bytes,
                         ..SseLimits::default()
@@ -149,7 +152,7 @@ impl Worker {
         context: &CallContext,
         accept: &'static str,
         verb: Option<Method>,
-    ) -> Result<http::Response<Incoming>, CallError> {
+    ) -> Result<http::Response<pool::Answer>, CallError> {
         let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
         let mut call = match known.dialect.binding {
@@ -199,10 +202,12 @@ impl Worker {
             // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
             headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
-        self.client
-            .request(call)
-            .await
-            .map_err(CallError::from_client)
+        let answer = if accept == EVENT_STREAM {
+            Either::Left(self.client.request_long(call))
+        } else {
+            Either::Right(self.client.request(call))
+        };
+        answer.await.map_err(CallError::from_client)
     }
 
     /// A call's method and parameters, with the tenant that the worker's interface names.
@@ -240,7 +245,7 @@ impl Worker {
         &self,
         known: &Known,
         operation: Operation,
-        response: http::Response<Incoming>,
+        response: http::Response<pool::Answer>,
     ) -> Result<Answer, CallError> {
         let (parts, body) = response.into_parts();
         let limit = if parts.status.is_success() {

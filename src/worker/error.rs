@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use hyper_util::client::legacy::Error as TransportError;
 
 use crate::a2a::A2aError;
 use crate::a2a::error::ErrorKind;
+use crate::net::client::TransportError;
 
 /// A failed call.
 #[derive(Debug, thiserror::Error)]

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::call::{Opened, Reply, extensions_of};
 use super::{CallContext, CallError, EventStream, Known, Worker, below};
 use crate::a2a::dialect::grpc;
 use crate::a2a::request::Answer;
 use crate::a2a::{Request, Version};
+use crate::net::pool;
 use crate::wire::Body;
 use crate::wire::grpc::{GRPC_ACCEPT_ENCODING, MEDIA_TYPE, Messages, Status, code, frame, is_grpc};
 
@@ -70,7 +70,7 @@ impl Worker {
         known: &Known,
         request: &Request,
         context: &CallContext,
-    ) -> Result<Response<Incoming>, CallError> {
+    ) -> Result<Response<pool::Answer>, CallError> {
         let (version, operation) = (known.dialect.version, request.operation());
         let (_, params) = self.params(known, request);
         let message = grpc::encode_request(version, operation, &params).map_err(CallError::Rpc)?;
@@ -107,13 +107,13 @@ impl Worker {
 
 /// The messages of an answer, as they come in, and what comes behind them.
 pub(super) struct Incomings {
-    body: Incoming,
+    body: pool::Answer,
     messages: Messages,
     trailers: Option<HeaderMap>,
 }
 
 impl Incomings {
-    fn new(body: Incoming, max_bytes: usize) -> Self {
+    fn new(body: pool::Answer, max_bytes: usize) -> Self {
         Self {
             body,
             messages: Messages::new(max_bytes),

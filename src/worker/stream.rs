@@ -1,13 +1,12 @@
 //! A worker's event stream, decoded.
 
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::CallError;
 use super::grpc::Incomings;
 use crate::a2a::dialect::{grpc, http_json, jsonrpc};
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse};
+use crate::net::held::Held;
 use crate::wire::sse::{SseLimits, SseParser};
 
 /// One event, and whether the worker marked it as the stream's last (`final`, 0.x).
@@ -28,13 +27,13 @@ pub struct EventStream {
 /// How events are told apart in the body.
 enum Frames {
     /// Server-sent events.
-    Sse { body: Incoming, parser: SseParser },
+    Sse { body: Held, parser: SseParser },
     /// Messages of gRPC.
     Messages(Incomings),
 }
 
 impl EventStream {
-    pub(super) fn new(dialect: Dialect, body: Incoming, limits: SseLimits) -> Self {
+    pub(super) fn new(dialect: Dialect, body: Held, limits: SseLimits) -> Self {
         let parser = SseParser::new(limits);
         Self {
             dialect,
@@ -64,7 +63,7 @@ impl EventStream {
 
 async fn next_event(
     dialect: Dialect,
-    body: &mut Incoming,
+    body: &mut Held,
     parser: &mut SseParser,
 ) -> Result<Option<WorkerEvent>, CallError> {
     loop {
@@ -80,14 +79,10 @@ async fn next_event(
                 return Ok(Some(event));
             }
         }
-        match body.frame().await {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    parser.push(data);
-                }
-            }
-            Some(Err(error)) => return Err(CallError::Broken(Box::new(error))),
-            None => return Ok(None),
+        match body.next().await {
+            Ok(Some(data)) => parser.push(&data),
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(CallError::Broken(Box::new(error))),
         }
     }
 }

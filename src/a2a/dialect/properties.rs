@@ -74,8 +74,8 @@ pub(super) fn part() -> impl Strategy<Value = Part> {
             content,
             filename,
             media_type,
-            metadata,
-            extra,
+            metadata: metadata.map(Box::new),
+            extra: extra.into(),
         })
 }
 
@@ -96,10 +96,10 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
                 task_id,
                 role,
                 parts,
-                metadata,
+                metadata: metadata.map(Box::new),
                 extensions: lists.0,
                 reference_task_ids: lists.1,
-                extra,
+                extra: extra.into(),
             },
         )
 }
@@ -118,9 +118,9 @@ pub(super) fn artifact() -> impl Strategy<Value = Artifact> {
                 name,
                 description,
                 parts,
-                metadata,
+                metadata: metadata.map(Box::new),
                 extensions,
-                extra,
+                extra: extra.into(),
             },
         )
 }
@@ -137,7 +137,7 @@ pub(super) fn status() -> impl Strategy<Value = TaskStatus> {
             state,
             message,
             timestamp,
-            extra,
+            extra: extra.into(),
         })
 }
 
@@ -157,8 +157,8 @@ pub(super) fn task() -> impl Strategy<Value = Task> {
                 status,
                 artifacts,
                 history,
-                metadata,
-                extra,
+                metadata: metadata.map(Box::new),
+                extra: extra.into(),
             },
         )
 }
@@ -173,8 +173,8 @@ pub(super) fn event() -> impl Strategy<Value = StreamResponse> {
                     task_id,
                     context_id,
                     status,
-                    metadata,
-                    extra,
+                    metadata: metadata.map(Box::new),
+                    extra: extra.into(),
                 })
             }
         ),
@@ -193,8 +193,8 @@ pub(super) fn event() -> impl Strategy<Value = StreamResponse> {
                         artifact,
                         append: flags.0,
                         last_chunk: flags.1,
-                        metadata,
-                        extra,
+                        metadata: metadata.map(Box::new),
+                        extra: extra.into(),
                     })
                 }
             ),
@@ -254,7 +254,7 @@ pub(super) fn send() -> impl Strategy<Value = SendMessageRequest> {
             own_id: None,
             message,
             configuration,
-            metadata,
+            metadata: metadata.map(Box::new),
             extra,
         },
     )

@@ -321,7 +321,10 @@ fn with_outcome(task: &Task) -> Task {
     task.artifacts.push(Artifact {
         artifact_id: made::artifact_id(0),
         parts,
-        metadata: Some([(MADE.to_owned(), Value::Bool(true))].into_iter().collect()),
+        metadata: Some(Box::new(Object::from_iter([(
+            MADE.to_owned(),
+            Value::Bool(true),
+        )]))),
         ..Artifact::default()
     });
     task

@@ -183,7 +183,8 @@ fn taken_up(task: &Task) -> Task {
     }
 }
 
-fn take(metadata: &mut Option<Object>, key: &str) -> Option<Value> {
+/// A member of metadata, which it leaves.
+fn take(metadata: &mut Option<Box<Object>>, key: &str) -> Option<Value> {
     let members = metadata.as_mut()?;
     let value = members.remove(key).filter(|value| !value.is_null());
     if members.is_empty() {

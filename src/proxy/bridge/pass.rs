@@ -10,12 +10,12 @@ use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response, StatusCode};
 use http_body_util::LengthLimitError;
-use hyper::body::Incoming;
 
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::a2a::dialect::http_json;
 use crate::net::client::WorkerClient;
+use crate::net::pool::Answer;
 use crate::proxy::error::Error;
 use crate::proxy::record::Note;
 use crate::proxy::route::Route;
@@ -153,13 +153,13 @@ impl Shared {
     }
 
     /// The worker's answer on its way to the requester.
-    fn passing(&self, response: Response<Incoming>, route: &Route) -> Response<Body> {
+    fn passing(&self, response: Response<Answer>, route: &Route) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         strip_hop_by_hop(&mut parts.headers);
         if !is_event_stream(&parts.headers) {
-            return Response::from_parts(parts, Body::from(body));
+            return Response::from_parts(parts, Body::boxed(body));
         }
-        let drained = self.drainer.wrap(Body::from(body));
+        let drained = self.drainer.wrap(Body::boxed(body));
         let keep_alive = route.sink.keep_alive;
         let body = if keep_alive.is_zero() {
             Body::boxed(drained)
@@ -186,7 +186,7 @@ fn exchange(
     mut parts: Parts,
     body: Body,
     uri: Uri,
-) -> impl Future<Output = Result<Response<Incoming>, Error>> + Send + use<> {
+) -> impl Future<Output = Result<Response<Answer>, Error>> + Send + use<> {
     strip_hop_by_hop(&mut parts.headers);
     if is_grpc(&parts.headers) {
         // It belongs to one connection, and each of them needs it.

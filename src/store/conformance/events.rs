@@ -78,14 +78,14 @@ pub async fn unknown_members_and_odd_texts_come_back(store: Subject) {
     task.context_id = String::new();
     let odd = json!({"null": null, "big": u64::MAX, "deep": [[{"": "\u{0}\u{FFFF}"}]], "text": "line\nline"});
     task.extra.insert("vendor".to_owned(), odd.clone());
-    task.metadata = odd.as_object().cloned();
+    task.metadata = odd.as_object().cloned().map(Box::new);
     writer.record.task = Arc::new(task);
     let mut writer = writer.create(&[]).await;
     assert_eq!(writer.stored().await, writer.record);
     let id = writer.id().to_owned();
     let mut event = status(&id, TaskState::InputRequired);
     if let StreamResponse::StatusUpdate(update) = &mut event {
-        update.metadata = odd.as_object().cloned();
+        update.metadata = odd.as_object().cloned().map(Box::new);
         update.extra.insert("vendor".to_owned(), odd);
     }
     writer.append(vec![event.clone()], 1001).await;

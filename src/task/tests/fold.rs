@@ -165,16 +165,16 @@ fn an_extension_merges_what_it_says_and_keeps_the_rest() {
     let known = Artifact {
         name: Some("old".to_owned()),
         description: Some("kept".to_owned()),
-        metadata: Some(object("kept", "1")),
+        metadata: Some(Box::new(object("kept", "1"))),
         extensions: vec!["e1".to_owned()],
-        extra: object("kept", "2"),
+        extra: object("kept", "2").into(),
         ..artifact("a", &["1"])
     };
     let more = Artifact {
         name: Some("new".to_owned()),
-        metadata: Some(object("added", "3")),
+        metadata: Some(Box::new(object("added", "3"))),
         extensions: vec!["e1".to_owned(), "e2".to_owned()],
-        extra: object("added", "4"),
+        extra: object("added", "4").into(),
         ..artifact("a", &["2"])
     };
     let task = folded(submitted(), &artifact_event(known, false, false));
@@ -188,9 +188,9 @@ fn an_extension_merges_what_it_says_and_keeps_the_rest() {
         [Artifact {
             name: Some("new".to_owned()),
             description: Some("kept".to_owned()),
-            metadata: Some(metadata),
+            metadata: Some(Box::new(metadata)),
             extensions: vec!["e1".to_owned(), "e2".to_owned()],
-            extra,
+            extra: extra.into(),
             ..artifact("a", &["1", "2"])
         }]
     );
@@ -199,7 +199,7 @@ fn an_extension_merges_what_it_says_and_keeps_the_rest() {
 #[test]
 fn a_task_event_replaces_the_state() {
     let mut new = task(status(TaskState::Working, None), &[user("u1"), user("u2")]);
-    new.metadata = Some(object("k", "v"));
+    new.metadata = Some(Box::new(object("k", "v")));
     assert_eq!(folded(submitted(), &StreamResponse::Task(new.clone())), new);
 }
 
@@ -210,7 +210,7 @@ fn metadata_of_an_update_stays_with_the_event() {
         status: status(TaskState::Working, None),
         ..TaskStatusUpdateEvent::default()
     };
-    event.metadata = Some(object("progress", "1"));
+    event.metadata = Some(Box::new(object("progress", "1")));
     let task = folded(submitted(), &StreamResponse::StatusUpdate(event));
     assert_eq!(task.metadata, None);
 }

@@ -77,8 +77,8 @@ fn any_task() -> impl Strategy<Value = Task> {
             id: ["t", "t", "t", ""][odd].to_owned(),
             context_id: ["c", "", "other", "c"][odd].to_owned(),
             artifacts,
-            metadata: (odd > 0).then(|| object("odd", &odd.to_string())),
-            extra: object("kept", &odd.to_string()),
+            metadata: (odd > 0).then(|| Box::new(object("odd", &odd.to_string()))),
+            extra: object("kept", &odd.to_string()).into(),
             ..task(status, &history)
         })
 }

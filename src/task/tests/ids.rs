@@ -69,7 +69,7 @@ fn requests(id: &str, context: &str) -> Vec<Request> {
             task_push_notification_config: Some(push()),
             ..SendConfiguration::default()
         }),
-        metadata: Some(object("taskId", "wt")),
+        metadata: Some(Box::new(object("taskId", "wt"))),
         ..SendMessageRequest::default()
     };
     vec![

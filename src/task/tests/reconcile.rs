@@ -94,8 +94,8 @@ fn a_requesters_message_gets_a_task_event_at_its_place() {
 #[test]
 fn metadata_and_unknown_members_get_a_task_event_first() {
     let mut seen = task(status(Working, Some(agent("m1"))), &[user("u1")]);
-    seen.metadata = Some(object("k", "v"));
-    seen.extra = object("x", "y");
+    seen.metadata = Some(Box::new(object("k", "v")));
+    seen.extra = object("x", "y").into();
     let all = polled(&submitted(), &seen);
     assert_eq!(briefs(&all), ["task Submitted - [u1]", "Working m1"]);
     assert_eq!(all.task, Some(seen));
@@ -107,7 +107,7 @@ fn what_a_snapshot_lacks_is_not_removed() {
         &[artifact("a", &["1"])],
         working(&[user("u1"), agent("m1")]),
     );
-    current.metadata = Some(object("k", "v"));
+    current.metadata = Some(Box::new(object("k", "v")));
     let bare = task(status(Working, None), &[]);
     assert_eq!(briefs(&polled(&current, &bare)), NOTHING);
     let done = polled(&current, &task(status(Completed, None), &[]))
@@ -355,7 +355,7 @@ fn a_repeated_status_is_dropped_and_one_with_another_time_or_metadata_is_not() {
         status: current.status.clone(),
         ..TaskStatusUpdateEvent::default()
     };
-    progress.metadata = Some(object("progress", "1"));
+    progress.metadata = Some(Box::new(object("progress", "1")));
     let progress = StreamResponse::StatusUpdate(progress);
     assert_eq!(streamed(&current, &progress).events, [progress]);
 }

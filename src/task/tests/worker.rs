@@ -161,7 +161,7 @@ impl Writer {
             Step::Note => {
                 let mut task = self.now();
                 let note = self.fresh("note");
-                task.metadata = Some(super::object("note", &note));
+                task.metadata = Some(Box::new(super::object("note", &note)));
                 self.publish(task.clone(), StreamResponse::Task(task));
             }
         }
