@@ -4,9 +4,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::app::start;
+use crate::app::{Signals, start};
 use crate::cli::{Command, RunArgs, exit};
 use crate::config::{self, Checked, Overrides};
+use crate::telemetry::LogFormat;
 
 /// Runs a command; gives the process's exit code.
 #[must_use]
@@ -38,6 +39,27 @@ fn environment(name: &str) -> Option<String> {
 fn say(line: &str) {
     // Standard error may be closed; there is nowhere else to say so.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// For people, or as lines of the log where a program reads all that the process writes.
+fn tell(format: LogFormat, texts: &[String]) {
+    match format {
+        LogFormat::Text => say(&texts.join("\n")),
+        LogFormat::Json => {
+            for text in texts {
+                let lines: Vec<_> = text.lines().map(str::trim).collect();
+                tracing::info!("{}", lines.join("; "));
+            }
+        }
+    }
+}
+
+/// Why the process ends.
+fn tell_fault(format: LogFormat, text: &str) {
+    match format {
+        LogFormat::Text => say(&format!("a2a-sidecar: {text}")),
+        LogFormat::Json => tracing::error!("{text}"),
+    }
 }
 
 fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Checked, u8> {
@@ -76,39 +98,36 @@ fn run(args: &RunArgs) -> u8 {
             return exit::USAGE;
         }
     };
+    let format = checked.log.format;
+    let failed = |text: &str| {
+        tell_fault(format, text);
+        exit::FAILED
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => {
-            say(&format!("a2a-sidecar: no threads can be had: {error}"));
-            return exit::FAILED;
-        }
+        Err(error) => return failed(&format!("no threads can be had: {error}")),
     };
     let file = args.config.clone();
     let code = runtime.block_on(async {
+        let signals = match Signals::catch() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&format!("signals cannot be received: {error}")),
+        };
         match start(checked).await {
             Ok(running) => {
-                say(&running.greeting().await);
-                let stopped = running
-                    .until_stopped(|| {
-                        let file = file.as_deref()?;
-                        Some(config::load(Some(file), &overrides, &environment))
-                    })
+                let read = || {
+                    let file = file.as_deref()?;
+                    Some(config::load(Some(file), &overrides, &environment))
+                };
+                running
+                    .until_stopped(signals, |texts| tell(format, &texts), read)
                     .await;
-                match stopped {
-                    Ok(()) => exit::OK,
-                    Err(error) => {
-                        say(&format!("a2a-sidecar: signals cannot be received: {error}"));
-                        exit::FAILED
-                    }
-                }
+                exit::OK
             }
-            Err(error) => {
-                say(&format!("a2a-sidecar: {}", error.told()));
-                exit::FAILED
-            }
+            Err(error) => failed(&error.told()),
         }
     });
     // What is left are reads on behalf of requesters that have gone; they had their time.

@@ -1,13 +1,14 @@
 //! The command line: what it accepts, what its help says, and the exit codes of the program as it is built.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, Output};
+use std::process::{Child, Command as Process, Output, Stdio};
 
 use a2a_sidecar::cli::{Command, RunArgs, exit, parse};
 use a2a_sidecar::telemetry::LogFormat;
 use clap::error::ErrorKind;
+use serde_json::Value;
 
 /// The program, in an environment in which nothing of this machine shows.
 fn program(args: &[&str]) -> Output {
@@ -30,6 +31,12 @@ fn stdout(output: &Output) -> String {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+/// Where nobody listens: the listener has gone, and its port with it.
+fn gone() -> String {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    gone.local_addr().unwrap().to_string()
 }
 
 #[track_caller]
@@ -320,12 +327,82 @@ fn healthcheck_ends_with_0_for_a_ready_sidecar_and_1_for_any_other() {
         answering.join().unwrap();
         ends_with(&output, code);
     }
-    // Nobody is there any more: the listener above has gone, and its port with it.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = gone.local_addr().unwrap().to_string();
-    drop(gone);
-    ends_with(
-        &program(&["healthcheck", "--admin", &address]),
-        exit::FAILED,
+    ends_with(&program(&["healthcheck", "--admin", &gone()]), exit::FAILED);
+}
+
+// ---- how it starts and stops ----------------------------------------------------------------------------------------
+
+/// A sidecar before this worker, on a free port, with its tasks in memory.
+fn serving(worker: &str, flags: &[&str]) -> Child {
+    Process::new(env!("CARGO_BIN_EXE_a2a-sidecar"))
+        .args(["--worker", worker, "--listen", "127.0.0.1:0"])
+        .args(["--admin", "", "--store", "memory:"])
+        .args(flags)
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+fn terminate(sidecar: &Child) {
+    let told = Process::new("sh")
+        .args(["-c", &format!("kill -TERM {}", sidecar.id())])
+        .status();
+    assert!(told.is_ok_and(|status| status.success()));
+}
+
+/// As the first process of a container it would not even be killed by the signal, and live until the engine kills it.
+#[test]
+fn a_stop_is_heard_while_the_worker_does_not_say_what_it_offers() {
+    let worker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", worker.local_addr().unwrap());
+    let mut sidecar = serving(&url, &[]);
+    // It serves already and asks for the card; this is never answered.
+    let (_asked, _) = worker.accept().unwrap();
+    terminate(&sidecar);
+    assert_eq!(sidecar.wait().unwrap().code(), Some(i32::from(exit::OK)));
+}
+
+#[test]
+fn with_a_json_log_every_line_is_json_from_the_start_to_the_end() {
+    let worker = gone();
+    let mut sidecar = serving(&format!("http://{worker}"), &["--log-format", "json"]);
+    let mut lines = Vec::new();
+    for line in BufReader::new(sidecar.stderr.take().unwrap()).lines() {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let message = line["message"].as_str().unwrap().to_owned();
+        // The last thing that is said before it goes on in silence.
+        if message.starts_with("route ") {
+            terminate(&sidecar);
+        }
+        lines.push(message);
+    }
+    assert_eq!(sidecar.wait().unwrap().code(), Some(i32::from(exit::OK)));
+    assert!(
+        lines[0].starts_with("listening on http://127.0.0.1:"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains(&worker), "{lines:?}");
+    assert_eq!(lines[2], "stopping");
+}
+
+#[test]
+fn with_a_json_log_the_reason_for_a_failed_start_is_json() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = program(&[
+        "--worker",
+        "http://127.0.0.1:1",
+        "--listen",
+        &address,
+        "--log-format",
+        "json",
+    ]);
+    ends_with(&output, exit::FAILED);
+    let line: Value = serde_json::from_str(&stderr(&output)).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert!(
+        line["message"].as_str().unwrap().contains(&address),
+        "{line}"
     );
 }

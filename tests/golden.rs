@@ -4,13 +4,15 @@
 //! them; each is decoded and encoded again in its own dialect, and by way of every other. `tests/fixtures/cross`
 //! holds the same value in two dialects, written by hand from the specifications.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "golden/samples.rs"]
+mod samples;
 
 use a2a_sidecar::a2a::card::{self, CardPlan, Served, WorkerCard};
 use a2a_sidecar::a2a::dialect::{self, jsonrpc};
-use a2a_sidecar::a2a::{Dialect, Operation, Request, StreamResponse, Task, TaskStatus, Version};
+use a2a_sidecar::a2a::{Dialect, Operation, Request, StreamResponse, Task, Version};
 use serde_json::{Value, json};
+
+use samples::{Sample, bytes, fixtures, normal, samples_of};
 
 const VERSIONS: [(&str, Version); 3] = [
     ("v0_2", Version::V0_2),
@@ -18,39 +20,13 @@ const VERSIONS: [(&str, Version); 3] = [
     ("v1_0", Version::V1_0),
 ];
 
-fn fixtures(folder: &str) -> Vec<(PathBuf, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(folder);
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    files
-        .into_iter()
-        .map(|path| {
-            let value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            (path, value)
-        })
-        .collect()
-}
-
-/// Every sample of this kind: where it is from, the dialect, the sample.
-fn samples(kind: &str) -> Vec<(String, Dialect, Value)> {
+/// Every sample of this kind, of which each version has some.
+fn samples(kind: &str) -> Vec<Sample> {
     let mut found = Vec::new();
     for (folder, version) in VERSIONS {
-        let before = found.len();
-        for (path, file) in fixtures(folder) {
-            for (index, sample) in file["samples"].as_array().unwrap().iter().enumerate() {
-                if sample.get(kind).is_some() {
-                    let name = path.file_name().unwrap().to_string_lossy();
-                    let place = format!("{folder}/{name}[{index}]");
-                    found.push((place, Dialect::jsonrpc(version), sample.clone()));
-                }
-            }
-        }
-        assert!(found.len() > before, "no {kind} of {folder}");
+        let of_version = samples_of(folder, Dialect::jsonrpc(version), kind);
+        assert!(!of_version.is_empty(), "no {kind} of {folder}");
+        found.extend(of_version);
     }
     found
 }
@@ -65,42 +41,16 @@ fn dialects() -> impl Iterator<Item = Dialect> {
 ///
 /// - members that are `null`, `false` (`append`, `lastChunk`) or an empty list are the same as absent ones;
 /// - a timestamp is the same as another of the same moment.
-fn normal(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => Value::Object(
-            object
-                .iter()
-                .filter(|(name, value)| {
-                    let optional_flag = matches!(name.as_str(), "append" | "lastChunk");
-                    !(value.is_null()
-                        || value.as_array().is_some_and(Vec::is_empty)
-                        || optional_flag && **value == Value::Bool(false))
-                })
-                .map(|(name, value)| match (name.as_str(), value) {
-                    ("timestamp", Value::String(text)) => {
-                        let status = TaskStatus {
-                            timestamp: Some(text.clone()),
-                            ..TaskStatus::default()
-                        };
-                        let time = status.time().expect("the SDKs write readable times");
-                        (name.clone(), json!(time.to_string()))
-                    }
-                    _ => (name.clone(), normal(value)),
-                })
-                .collect(),
-        ),
-        Value::Array(values) => values.iter().map(normal).collect(),
-        other => other.clone(),
-    }
+fn absent(name: &str, value: &Value) -> bool {
+    let optional_flag = matches!(name, "append" | "lastChunk");
+    value.is_null()
+        || value.as_array().is_some_and(Vec::is_empty)
+        || optional_flag && *value == Value::Bool(false)
 }
 
 #[track_caller]
 fn assert_same(place: &str, got: &Value, wanted: &Value) {
-    assert_eq!(normal(got), normal(wanted), "{place}");
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap()
+    assert_eq!(normal(got, absent), normal(wanted, absent), "{place}");
 }
 
 fn operation(method: &str) -> Operation {
@@ -110,7 +60,12 @@ fn operation(method: &str) -> Operation {
 #[test]
 fn calls_survive_their_own_dialect_and_every_other() {
     let mut unnamed = 0;
-    for (place, dialect, sample) in samples("call") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("call")
+    {
         let body = bytes(&sample["call"]);
         let call = jsonrpc::decode_call(&body).unwrap();
         let (version, operation) = jsonrpc::classify(&call.method).unwrap();
@@ -138,7 +93,12 @@ fn calls_survive_their_own_dialect_and_every_other() {
 
 #[test]
 fn answers_survive_their_own_dialect_and_every_other() {
-    for (place, dialect, sample) in samples("answer") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("answer")
+    {
         let Some(method) = sample["method"].as_str() else {
             panic!("{place}: an answer without a method");
         };
@@ -165,7 +125,12 @@ fn answers_survive_their_own_dialect_and_every_other() {
 
 #[test]
 fn frames_survive_their_own_dialect_and_every_other() {
-    for (place, dialect, sample) in samples("frame") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("frame")
+    {
         let frame = jsonrpc::decode_response(&bytes(&sample["frame"]))
             .unwrap()
             .unwrap();
@@ -189,7 +154,12 @@ fn frames_survive_their_own_dialect_and_every_other() {
 
 #[test]
 fn webhooks_are_read_whatever_version_they_are_in() {
-    for (place, dialect, sample) in samples("webhook") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("webhook")
+    {
         let posted = &sample["webhook"];
         let event = dialect::decode_webhook(&bytes(posted)).unwrap();
         // The Python SDK's 1.0 posts its own form to 0.3 registrations.
@@ -214,7 +184,12 @@ fn webhooks_are_read_whatever_version_they_are_in() {
 
 #[test]
 fn errors_mean_what_their_peers_meant() {
-    for (place, dialect, sample) in samples("error") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("error")
+    {
         let error = jsonrpc::decode_response(&bytes(&sample["error"]))
             .unwrap()
             .unwrap_err();
@@ -240,7 +215,12 @@ fn errors_mean_what_their_peers_meant() {
 #[test]
 fn cards_are_understood_and_rewritten_to_themselves() {
     let base = url::Url::parse("http://127.0.0.1:21510/.well-known/agent-card.json").unwrap();
-    for (place, dialect, sample) in samples("card") {
+    for Sample {
+        place,
+        dialect,
+        value: sample,
+    } in samples("card")
+    {
         let raw = &sample["card"];
         let card = WorkerCard::parse(&bytes(raw), &base).unwrap();
         assert!(

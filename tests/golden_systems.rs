@@ -4,12 +4,14 @@
 //! `tests/fixtures/{praisonai,fasta2a,fasta2a_v0}` hold what the libraries' own clients and servers sent. What they wrote
 //! in 1.0 lies in `tests/fixtures/v1_0`.
 
-use std::fs;
-use std::path::Path;
+#[path = "golden/samples.rs"]
+mod samples;
 
 use a2a_sidecar::a2a::dialect::{self, jsonrpc};
-use a2a_sidecar::a2a::{Dialect, Operation, Request, StreamResponse, TaskStatus};
+use a2a_sidecar::a2a::{Dialect, Operation, Request, StreamResponse};
 use serde_json::{Value, json};
+
+use samples::{Sample, bytes, normal, samples_of};
 
 const FORMS: [(&str, &str); 3] = [
     ("praisonai", "praisonai"),
@@ -17,51 +19,19 @@ const FORMS: [(&str, &str); 3] = [
     ("fasta2a_v0", "fasta2a-0.6"),
 ];
 
-struct Sample {
-    place: String,
-    dialect: Dialect,
-    value: Value,
+fn operation(sample: &Sample, method: &Value) -> Operation {
+    Operation::ALL
+        .into_iter()
+        .find(|operation| sample.dialect.method(*operation) == *method)
+        .unwrap_or_else(|| panic!("{}: {method}", sample.place))
 }
 
-impl Sample {
-    fn of(&self, kind: &str) -> Vec<u8> {
-        serde_json::to_vec(&self.value[kind]).unwrap()
-    }
-
-    fn operation(&self, method: &Value) -> Operation {
-        Operation::ALL
-            .into_iter()
-            .find(|operation| self.dialect.method(*operation) == *method)
-            .unwrap_or_else(|| panic!("{}: {method}", self.place))
-    }
-}
-
-/// Every sample of this kind.
+/// Every sample of this kind; not every form has one.
 fn samples(kind: &str) -> Vec<Sample> {
-    let mut found = Vec::new();
-    for (folder, name) in FORMS {
-        let dialect = Dialect::from_name(name).unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
-            .join(folder);
-        let mut files: Vec<_> = fs::read_dir(&path)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.sort();
-        for file in files {
-            let value: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-            for (index, sample) in value["samples"].as_array().unwrap().iter().enumerate() {
-                if sample.get(kind).is_some() {
-                    found.push(Sample {
-                        place: format!("{folder}/{:?}[{index}]", file.file_name().unwrap()),
-                        dialect,
-                        value: sample.clone(),
-                    });
-                }
-            }
-        }
-    }
+    let found: Vec<_> = FORMS
+        .into_iter()
+        .flat_map(|(folder, name)| samples_of(folder, Dialect::from_name(name).unwrap(), kind))
+        .collect();
     assert!(!found.is_empty(), "no {kind}");
     found
 }
@@ -82,46 +52,18 @@ fn canonical() -> Dialect {
 /// - members that are `null`, `false` (`append`, `lastChunk`) or empty are the same as absent ones;
 /// - a timestamp is the same as another of the same moment;
 /// - a configuration without `blocking` means `blocking: false` to fasta2a, and one without output modes has none.
-fn normal(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => Value::Object(
-            object
-                .iter()
-                .map(|(name, value)| match (name.as_str(), value) {
-                    ("timestamp", Value::String(text)) => {
-                        let status = TaskStatus {
-                            timestamp: Some(text.clone()),
-                            ..TaskStatus::default()
-                        };
-                        let time = status.time().expect("they write readable times");
-                        (name.clone(), json!(time.to_string()))
-                    }
-                    _ => (name.clone(), normal(value)),
-                })
-                .filter(|(name, value)| {
-                    let optional_flag =
-                        matches!(name.as_str(), "append" | "lastChunk" | "blocking");
-                    let empty = value.is_null()
-                        || *value == ""
-                        || value.as_array().is_some_and(Vec::is_empty)
-                        || value.as_object().is_some_and(serde_json::Map::is_empty)
-                            && name != "params";
-                    !(empty || optional_flag && *value == Value::Bool(false))
-                })
-                .collect(),
-        ),
-        Value::Array(values) => values.iter().map(normal).collect(),
-        other => other.clone(),
-    }
+fn absent(name: &str, value: &Value) -> bool {
+    let optional_flag = matches!(name, "append" | "lastChunk" | "blocking");
+    value.is_null()
+        || *value == ""
+        || value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(serde_json::Map::is_empty) && name != "params"
+        || optional_flag && *value == Value::Bool(false)
 }
 
 #[track_caller]
 fn assert_same(place: &str, got: &Value, wanted: &Value) {
-    assert_eq!(normal(got), normal(wanted), "{place}");
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap()
+    assert_eq!(normal(got, absent), normal(wanted, absent), "{place}");
 }
 
 fn keeps_history_length(sample: &Sample) -> bool {
@@ -151,7 +93,7 @@ fn calls_survive_their_own_dialect_and_every_other() {
     let mut seen = 0;
     for sample in samples("call").into_iter().filter(keeps_history_length) {
         let (place, dialect) = (&sample.place, sample.dialect);
-        let operation = sample.operation(&sample.value["call"]["method"]);
+        let operation = operation(&sample, &sample.value["call"]["method"]);
         // A list of all webhooks there are is refused: see the head of `praisonai.rs`.
         if operation == Operation::ListTaskPushNotificationConfigs {
             continue;
@@ -197,7 +139,7 @@ fn calls_survive_their_own_dialect_and_every_other() {
 fn answers_survive_their_own_dialect_and_every_other() {
     for sample in samples("answer") {
         let (place, dialect) = (&sample.place, sample.dialect);
-        let operation = sample.operation(&sample.value["method"]);
+        let operation = operation(&sample, &sample.value["method"]);
         let result = sample.value["answer"]["result"].clone();
         let answer = dialect.decode_answer(operation, result.clone()).unwrap();
         assert_same(place, &dialect.encode_answer(operation, &answer), &result);
@@ -220,7 +162,7 @@ fn frames_survive_their_own_dialect_and_most_others() {
         let (place, dialect) = (&sample.place, sample.dialect);
         let name = sample.value["event"].as_str();
         let data = if dialect.traits().enveloped_frames {
-            jsonrpc::decode_response(&sample.of("frame"))
+            jsonrpc::decode_response(&bytes(&sample.value["frame"]))
                 .unwrap()
                 .unwrap()
         } else {
@@ -263,7 +205,7 @@ fn frames_survive_their_own_dialect_and_most_others() {
 #[test]
 fn errors_mean_what_their_peers_meant() {
     for sample in samples("error") {
-        let error = jsonrpc::decode_response(&sample.of("error"))
+        let error = jsonrpc::decode_response(&bytes(&sample.value["error"]))
             .unwrap()
             .unwrap_err();
         let decoded = jsonrpc::decode_error(sample.dialect, &error);

@@ -1,6 +1,7 @@
 //! The Dockerfile, as far as it can be checked without a container engine: that what it copies is there and is enough,
 //! and that what it runs is what the program accepts. That the image builds is for the continuous integration to show.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command as Process;
@@ -39,17 +40,27 @@ fn all(name: &str) -> Vec<String> {
     found
 }
 
-/// What is copied from the checkout: files and folders.
+/// What is copied from the checkout: files and folders, each to where it is there.
 fn copied() -> Vec<String> {
-    all("COPY")
-        .iter()
-        .filter(|rest| !rest.contains("--from="))
-        .flat_map(|rest| {
-            let words: Vec<&str> = rest.split_whitespace().collect();
-            let sources = words[..words.len() - 1].iter();
-            sources.map(|&word| word.to_owned()).collect::<Vec<_>>()
-        })
-        .collect()
+    let mut copied = Vec::new();
+    for rest in all("COPY") {
+        if rest.contains("--from=") {
+            continue;
+        }
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let (to, from) = words.split_last().unwrap();
+        assert!(*to == "./" || from == [*to], "{rest} moves it elsewhere");
+        copied.extend(from.iter().map(|&path| path.to_owned()));
+    }
+    copied
+}
+
+/// The command of the build stage that runs cargo.
+fn build() -> String {
+    let mut builds = all("RUN");
+    builds.retain(|rest| rest.contains("cargo build"));
+    assert_eq!(builds.len(), 1, "{builds:?}");
+    builds.remove(0)
 }
 
 /// The words of the exec form: `["a", "b"]`.
@@ -112,12 +123,79 @@ fn the_build_uses_our_toolchain_and_profile() {
         builders[0].starts_with(&format!("rust:{version}-")),
         "{builders:?} is not Rust {version}"
     );
-    let run = all("RUN").join("\n");
+    let run = build();
     assert!(run.contains("cargo build --locked --release --bin a2a-sidecar"));
-    assert!(run.contains("target/release/a2a-sidecar"));
+    assert!(run.contains("target/release/a2a-sidecar /out/bin/a2a-sidecar"));
     let workflow = fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
     assert!(workflow.contains(&format!("toolchain install {version}.")));
     assert!(workflow.contains("bash .ci/run"));
+}
+
+/// What the slim image of Rust lacks: a crate whose build runs it, and the Debian package to be installed then.
+const NEEDED: [(&str, &str); 5] = [
+    ("tikv-jemalloc-sys", "make"),
+    ("cmake", "cmake"),
+    ("bindgen", "libclang-dev"),
+    ("openssl-sys", "libssl-dev"),
+    ("link-cplusplus", "g++"),
+];
+
+#[test]
+fn the_build_has_the_programs_that_the_crates_want() {
+    let output = Process::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--package", "a2a-sidecar"])
+        .args(["--edges", "normal,build", "--prefix", "none"])
+        .args(["--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: HashSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(crates.contains("ring"), "{tree}");
+    let runs = all("RUN");
+    let installed: HashSet<&str> = runs
+        .iter()
+        .filter(|rest| rest.contains("apt-get install"))
+        .flat_map(|rest| rest.split_whitespace())
+        .collect();
+    for (name, package) in NEEDED {
+        assert!(
+            !crates.contains(name) || installed.contains(package),
+            "{name} cannot be built without {package}"
+        );
+    }
+}
+
+#[test]
+fn a_cache_never_gives_the_program_of_another_build() {
+    let run = build();
+    let mounts: Vec<&str> = run
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("--mount="))
+        .collect();
+    assert!(mounts.len() >= 2, "{run}");
+    for mount in mounts {
+        let options: Vec<&str> = mount.split(',').collect();
+        assert!(options.contains(&"type=cache"), "{mount}");
+        assert!(options.contains(&"sharing=locked"), "{mount}");
+        let named = options.iter().any(|&option| {
+            option
+                .strip_prefix("id=")
+                .is_some_and(|id| id.starts_with("a2a-sidecar-"))
+        });
+        assert!(named, "{mount} is every Dockerfile's");
+    }
+    // Everything of ours that cargo compiles is made younger than what lies in the cache.
+    let touched = run.find("find src config -type f -exec touch {} +");
+    assert!(
+        touched.is_some_and(|at| at < run.find("cargo build").unwrap()),
+        "{run}"
+    );
 }
 
 #[test]
@@ -140,11 +218,16 @@ fn the_image_runs_as_somebody_with_a_place_for_the_store() {
             .any(|volume| store.starts_with(volume.as_str())),
         "{store} does not outlive the container"
     );
-    let given = format!("--chown={user} /out/state {}", volumes[0]);
+    // Closed to everybody else. A folder keeps its mode only within one that is copied.
+    let volume = Path::new(&volumes[0]);
+    let (above, name) = (volume.parent().unwrap(), volume.file_name().unwrap());
+    let given = format!("--chown={user} /out/lib {}", above.display());
     assert!(
-        all("COPY").iter().any(|rest| rest.contains(&given)),
+        all("COPY").iter().any(|rest| rest.ends_with(&given)),
         "{user} cannot write to {volumes:?}"
     );
+    let closed = format!("chmod 0700 /out/lib/{}", name.display());
+    assert!(build().contains(&closed), "{volumes:?} is open");
 }
 
 #[test]
@@ -153,6 +236,8 @@ fn the_program_accepts_what_the_image_runs() {
     assert!(matches!(parse(&health), Ok(Command::Healthcheck(_))));
     let entry = exec(&all("ENTRYPOINT")[0]);
     assert_eq!(entry[0], health[0]);
+    let program = format!("--from=build /out/bin/a2a-sidecar {}", entry[0]);
+    assert!(all("COPY").contains(&program), "{entry:?} is not there");
     assert!(matches!(parse(&entry), Ok(Command::Run(_))));
 }
 

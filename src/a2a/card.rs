@@ -80,7 +80,7 @@ impl WorkerCard {
         }
         let version = v0_version(card);
         let transport = match text(&raw, "preferredTransport") {
-            "" => JSONRPC,
+            "" => Binding::JsonRpc.card_name(),
             transport => transport,
         };
         add(
@@ -146,9 +146,6 @@ pub(super) fn to_v1_security(card: &mut Object) {
 pub(super) fn to_v0_security(card: &mut Object) {
     security::translate(card, false, true);
 }
-
-/// The name of the JSON-RPC binding in cards.
-const JSONRPC: &str = "JSONRPC";
 
 /// The version of a card's 0.x part: as it says, else by the members that it has. Empty for one that no module
 /// here speaks.
@@ -241,7 +238,7 @@ pub struct Served {
 /// What the requester's card is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardPlan {
-    /// The dialects, in order of preference.
+    /// The dialects, in order of preference. Those that no card lists ([`Version::is_listed`]) are passed over.
     pub served: Vec<Served>,
     /// Whether a requester can stream.
     pub streaming: bool,
@@ -265,33 +262,27 @@ pub fn rewrite(card: &WorkerCard, plan: &CardPlan) -> Value {
         // `parse` lets nothing else through; a card built by hand is its maker's.
         return card.raw.clone();
     };
-    // What only one system speaks is no news to its clients, and unknown to all others.
-    let mut plan = plan.clone();
-    plan.served
-        .retain(|served| !served.dialect.version.is_system());
-    let plan = &plan;
+    let listed: Vec<&Served> = plan
+        .served
+        .iter()
+        .filter(|served| served.dialect.version.is_listed())
+        .collect();
     let mut out = raw.clone();
     for name in ADDRESSES {
         out.remove(name);
     }
-    let serves_v0 = plan
-        .served
-        .iter()
-        .any(|served| served.dialect.version.is_v0());
-    let serves_v1 = plan
-        .served
-        .iter()
-        .any(|served| !served.dialect.version.is_v0());
+    let serves_v0 = listed.iter().any(|served| served.dialect.version.is_v0());
+    let serves_v1 = listed.iter().any(|served| !served.dialect.version.is_v0());
     let (v1, v0) = match plan.for_version {
         Some(version) => (!version.is_v0(), version.is_v0()),
         None => (serves_v1, serves_v0),
     };
     if v1 {
-        let interfaces = plan.served.iter().map(interface).collect();
+        let interfaces = listed.iter().copied().map(interface).collect();
         out.insert("supportedInterfaces".to_owned(), Value::Array(interfaces));
     }
     if v0 {
-        v0_addresses(&mut out, plan);
+        v0_addresses(&mut out, &listed, plan.for_version);
     }
     capabilities(&mut out, plan, v1, v0);
     security::translate(&mut out, v1, v0);
@@ -328,10 +319,10 @@ fn interface(served: &Served) -> Value {
 }
 
 /// `url` and its companions, for the 0.x version that is asked for, else for the newest that is served.
-fn v0_addresses(out: &mut Object, plan: &CardPlan) {
-    let version = plan.for_version.filter(|version| version.is_v0());
+fn v0_addresses(out: &mut Object, listed: &[&Served], version: Option<Version>) {
+    let version = version.filter(|version| version.is_v0());
     let of_v0 = || {
-        plan.served
+        listed
             .iter()
             .filter(|served| served.dialect.version.is_v0())
     };

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fields::Fault;
 use super::request::GetTaskRequest;
-use super::{Object, StreamResponse, Task, callback};
+use super::{Object, StreamResponse, Task, Version, callback};
 
 /// The URI of the extension.
 pub const GENERATION: &str = "urn:a2a-sidecar:generation:v1";
@@ -30,6 +30,13 @@ pub const HEADERS: [HeaderName; 2] = [
     HeaderName::from_static("a2a-extensions"),
     HeaderName::from_static("x-a2a-extensions"),
 ];
+
+/// The name of the service parameter in this version.
+#[must_use]
+pub fn header(version: Version) -> HeaderName {
+    let [new, old] = HEADERS;
+    if version.is_v0() { old } else { new }
+}
 
 fn uris(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     HEADERS
@@ -84,6 +91,21 @@ pub fn remove_own(headers: &mut HeaderMap) {
         for value in others {
             headers.append(name.clone(), value);
         }
+    }
+}
+
+/// Gives the header the one name that it has in this version; the one of 1.0 counts where both are there.
+pub fn rename(headers: &mut HeaderMap, version: Version) {
+    let mut names = HEADERS.into_iter();
+    let Some(found) = names.find(|name| headers.contains_key(name)) else {
+        return;
+    };
+    let lines: Vec<HeaderValue> = headers.get_all(found).iter().cloned().collect();
+    for name in &HEADERS {
+        headers.remove(name);
+    }
+    for line in lines {
+        headers.append(header(version), line);
     }
 }
 
@@ -237,6 +259,24 @@ mod tests {
         ]);
         remove_own(&mut none);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn the_header_has_one_name_in_each_version_and_keeps_its_lines() {
+        let asked = headers(&[("a2a-extensions", "urn:a"), ("a2a-extensions", "urn:b")]);
+        let old = headers(&[("x-a2a-extensions", "urn:a"), ("x-a2a-extensions", "urn:b")]);
+        let renamed = |headers: &HeaderMap, version| {
+            let mut headers = headers.clone();
+            rename(&mut headers, version);
+            headers
+        };
+        assert_eq!(renamed(&asked, Version::V0_3), old);
+        assert_eq!(renamed(&old, Version::V1_0), asked);
+        assert_eq!(renamed(&asked, Version::V1_0), asked);
+        let both = headers(&[("x-a2a-extensions", "urn:c"), ("a2a-extensions", "urn:a")]);
+        let one = headers(&[("x-a2a-extensions", "urn:a")]);
+        assert_eq!(renamed(&both, Version::V0_2), one);
+        assert!(renamed(&headers(&[]), Version::V1_0).is_empty());
     }
 
     #[test]

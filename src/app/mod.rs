@@ -5,7 +5,9 @@ mod build;
 mod describe;
 mod error;
 mod serve;
+mod signals;
 
 pub use build::{Built, build};
 pub use error::StartError;
 pub use serve::{Running, start, start_with};
+pub use signals::{Asked, Signals};

@@ -1,19 +1,20 @@
 //! From parts to a running sidecar, and its end: first no new work, then clean ends of streams, then the drain.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::build::{self, Built, build};
 use super::error::StartError;
+use super::signals::{Asked, Signals};
 use crate::admin::{Admin, Part, Readiness};
 use crate::config::reload::reload;
 use crate::config::{Checked, Faults, StoreConfig, StoreUrl};
@@ -223,48 +224,48 @@ impl Running {
         self.admin
     }
 
-    /// What the operator reads first: where it listens, what each worker offers and what is added. A worker that is not
-    /// up yet is no fault: it is asked again with the first request.
-    pub async fn greeting(&self) -> String {
+    /// What the operator reads first: where it listens, what each worker offers and what is added, a text for each. A
+    /// worker that is not up yet is no fault: it is asked again with the first request.
+    pub fn greeting(&self) -> impl Future<Output = Vec<String>> + use<> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut lines = vec![format!("listening on {scheme}://{}", self.listen)];
+        let mut texts = vec![format!("listening on {scheme}://{}", self.listen)];
         if let Some(admin) = self.admin {
-            lines.push(format!("admin on http://{admin}"));
+            texts.push(format!("admin on http://{admin}"));
         }
-        for route in self.built.shared.routes.all().iter() {
-            lines.push(super::describe::route(route).await);
+        let routes = self.built.shared.routes.all();
+        async move {
+            for route in routes.iter() {
+                texts.push(super::describe::route(route).await);
+            }
+            texts
         }
-        lines.join("\n")
     }
 
-    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops.
-    ///
-    /// # Errors
-    /// If signals cannot be received; everything has been stopped then.
+    /// Runs until SIGTERM or SIGINT, reads the configuration anew at SIGHUP, and stops. `greet` is given
+    /// [`Running::greeting`] once, unless a worker takes so long to say what it offers that the stop comes first.
     pub async fn until_stopped(
         mut self,
+        mut signals: Signals,
+        greet: impl FnOnce(Vec<String>),
         read: impl Fn() -> Option<Result<Checked, Faults>>,
-    ) -> std::io::Result<()> {
-        let outcome = self.signalled(read).await;
-        tracing::info!(drain = ?self.checked.server.drain, "stopping");
-        self.stop().await;
-        outcome
-    }
-
-    async fn signalled(
-        &mut self,
-        read: impl Fn() -> Option<Result<Checked, Faults>>,
-    ) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+    ) {
+        let mut greeting = pin!(self.greeting());
+        let mut greet = Some(greet);
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => self.reread(read()),
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reread => self.reread(read()),
+                },
+                texts = &mut greeting, if greet.is_some() => {
+                    if let Some(greet) = greet.take() {
+                        greet(texts);
+                    }
+                }
             }
         }
+        tracing::info!(drain = ?self.checked.server.drain, "stopping");
+        self.stop().await;
     }
 
     /// Takes over a new configuration, or says why not; the old one holds then.

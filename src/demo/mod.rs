@@ -10,6 +10,7 @@ mod receiver;
 mod requester;
 mod scratch;
 mod screen;
+mod server;
 mod stage;
 mod table;
 mod worker;

@@ -2,19 +2,14 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::net::listen::{ListenOptions, serve};
+use super::server::Server;
 use crate::sink::webhook::NOTIFICATION_TOKEN;
 use crate::wire::{Body, collect};
 
@@ -27,17 +22,12 @@ const INBOX: usize = 64;
 /// The most bytes of a webhook: those of the demo have a few hundred.
 const MAX_WEBHOOK: usize = 1 << 20;
 
-/// How long a stopping receiver goes on answering: the senders have been stopped before.
-const DRAIN: Duration = Duration::from_millis(100);
-
 type Inboxes = Arc<Mutex<HashMap<String, mpsc::Sender<Value>>>>;
 
 /// A running receiver.
 pub struct Receiver {
-    address: SocketAddr,
+    server: Server,
     inboxes: Inboxes,
-    shutdown: CancellationToken,
-    serving: JoinHandle<()>,
 }
 
 impl Receiver {
@@ -46,10 +36,7 @@ impl Receiver {
     /// # Errors
     /// If no port can be had.
     pub async fn start() -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
         let inboxes = Inboxes::default();
-        let shutdown = CancellationToken::new();
         let known = Arc::clone(&inboxes);
         let service = tower::service_fn(move |request: Request<Incoming>| {
             let known = Arc::clone(&known);
@@ -59,25 +46,8 @@ impl Receiver {
                 Ok::<_, Infallible>(response)
             }
         });
-        let stop = shutdown.clone();
-        let serving = tokio::spawn(async move {
-            let options = ListenOptions::default();
-            serve(
-                listener,
-                None,
-                options,
-                move |_| service.clone(),
-                stop,
-                DRAIN,
-            )
-            .await;
-        });
-        Ok(Self {
-            address,
-            inboxes,
-            shutdown,
-            serving,
-        })
+        let server = Server::start(|_| service).await?;
+        Ok(Self { server, inboxes })
     }
 
     /// Opens an inbox: its address, and what arrives there.
@@ -86,14 +56,12 @@ impl Receiver {
         let (sender, inbox) = mpsc::channel(INBOX);
         let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
         inboxes.insert(name.to_owned(), sender);
-        (format!("http://{}/{name}", self.address), inbox)
+        (format!("http://{}/{name}", self.server.address), inbox)
     }
 
     /// Stops it and frees its port.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        // It only fails by a panic, which has been reported.
-        let _ = self.serving.await;
+        self.server.stop().await;
     }
 }
 

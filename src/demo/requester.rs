@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::board::{Mode, News, Place, Wrong};
 use super::receiver::TOKEN;
 use crate::a2a::TaskState;
+use crate::wire::headers::is_event_stream;
 use crate::wire::sse::{SseError, SseLimits, SseParser};
 
 /// How often a polling requester asks.
@@ -113,11 +114,7 @@ impl Requester {
         let mut response = self.post("SendStreamingMessage", send(json!({}))).await?;
         let mut parser = SseParser::new(SseLimits::default());
         let mut ear = Ear::default();
-        let is_stream = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if !is_stream {
+        if !is_event_stream(response.headers()) {
             return Err(match result(&read(response).await?) {
                 Err(refused) => refused,
                 Ok(_) => Error::Refused("not a stream".to_owned()),

@@ -93,7 +93,7 @@ async fn pair(
     metrics: &Metrics,
 ) -> Result<(Worker, Running), Error> {
     let worker = Worker::start(ability).await.map_err(Error::Port)?;
-    let checked = configuration(ability, worker.address, scratch)?;
+    let checked = configuration(ability, worker.address(), scratch)?;
     let sidecar = app::start_with(checked, metrics.clone()).await?;
     Ok((worker, sidecar))
 }

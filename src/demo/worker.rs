@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,15 +13,12 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::board::short;
+use super::server::Server;
 use crate::a2a::TaskState;
-use crate::net::listen::{ListenOptions, serve};
 use crate::wire::{Body, collect};
 
 /// What the worker says on its way, at each [`STEP`].
@@ -41,9 +38,6 @@ const MAX_REQUEST: usize = 1 << 20;
 
 /// The most tasks that the worker remembers; the oldest go first. `--hold` may go on for days.
 const MAX_TASKS: usize = 1000;
-
-/// How long a stopping worker goes on answering: its requesters have been stopped before.
-const DRAIN: Duration = Duration::from_millis(100);
 
 const NO_METHOD: i64 = -32601;
 const NO_TASK: i64 = -32001;
@@ -82,10 +76,7 @@ impl Ability {
 
 /// A running worker.
 pub struct Worker {
-    /// Where it listens.
-    pub address: SocketAddr,
-    shutdown: CancellationToken,
-    serving: JoinHandle<()>,
+    server: Server,
 }
 
 impl Worker {
@@ -94,43 +85,30 @@ impl Worker {
     /// # Errors
     /// If no port can be had.
     pub async fn start(ability: Ability) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let shutdown = CancellationToken::new();
-        let desk = Arc::new(Desk {
-            ability,
-            address,
-            tasks: Mutex::default(),
-        });
-        let service = tower::service_fn(move |request: Request<Incoming>| {
-            let desk = Arc::clone(&desk);
-            async move { Ok::<_, Infallible>(desk.answer(request).await) }
-        });
-        let stop = shutdown.clone();
-        let serving = tokio::spawn(async move {
-            let options = ListenOptions::default();
-            serve(
-                listener,
-                None,
-                options,
-                move |_| service.clone(),
-                stop,
-                DRAIN,
-            )
-            .await;
-        });
-        Ok(Self {
-            address,
-            shutdown,
-            serving,
-        })
+        let service = |address| {
+            let desk = Arc::new(Desk {
+                ability,
+                address,
+                tasks: Mutex::default(),
+            });
+            tower::service_fn(move |request: Request<Incoming>| {
+                let desk = Arc::clone(&desk);
+                async move { Ok::<_, Infallible>(desk.answer(request).await) }
+            })
+        };
+        let server = Server::start(service).await?;
+        Ok(Self { server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// Stops it and frees its port.
     pub async fn stop(self) {
-        self.shutdown.cancel();
-        // It only fails by a panic, which has been reported.
-        let _ = self.serving.await;
+        self.server.stop().await;
     }
 }
 

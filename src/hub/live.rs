@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use crate::a2a::{Dialect, StreamResponse};
+use crate::a2a::StreamResponse;
 use crate::store::TaskRecord;
 use crate::task::{Seq, TaskKey};
 
@@ -23,7 +23,8 @@ pub struct Entry {
     pub seq: Seq,
     /// What happened.
     pub event: Arc<StreamResponse>,
-    encoded: [OnceLock<Bytes>; Dialect::CACHE_SLOTS],
+    /// By slot: mostly there is one, or none yet.
+    encoded: Mutex<Vec<(usize, Bytes)>>,
 }
 
 impl Entry {
@@ -31,16 +32,20 @@ impl Entry {
         Self {
             seq,
             event,
-            encoded: Default::default(),
+            encoded: Mutex::default(),
         }
     }
 
     /// The event as encoded in the form of this slot; `encode` runs at most once for each.
     pub fn encoded(&self, slot: usize, encode: impl FnOnce(&StreamResponse) -> Bytes) -> Bytes {
-        match self.encoded.get(slot) {
-            Some(encoded) => encoded.get_or_init(|| encode(&self.event)).clone(),
-            None => encode(&self.event),
+        let mut all = lock(&self.encoded);
+        if let Some((_, encoded)) = all.iter().find(|(known, _)| *known == slot) {
+            return encoded.clone();
         }
+        let encoded = encode(&self.event);
+        all.reserve_exact(1);
+        all.push((slot, encoded.clone()));
+        encoded
     }
 }
 

@@ -100,11 +100,38 @@ pub struct Served {
     pub aborted: usize,
 }
 
+/// What answers the requests of a connection: every tower service that hyper can serve from another thread.
+pub trait HttpService:
+    Service<
+        Request<Incoming>,
+        Response = Response<<Self as HttpService>::Body>,
+        Error: Into<BoxError>,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of an answer.
+    type Body: HttpBody<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> HttpService for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Body = B;
+}
+
 /// Serves connections until `shutdown`. Then it closes the socket, asks every connection to finish
 /// (HTTP/1.1: after the running answer; HTTP/2: GOAWAY), waits up to `drain`, and cuts the rest.
 ///
 /// `make_service` is called once per connection. Dropping the returned future cuts all connections.
-pub async fn serve<M, S, B>(
+pub async fn serve<M, S>(
     listener: TcpListener,
     tls: Option<ServerTls>,
     options: ListenOptions,
@@ -114,12 +141,7 @@ pub async fn serve<M, S, B>(
 ) -> Served
 where
     M: FnMut(Peer) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: HttpBody + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    S: HttpService,
 {
     let permits = Arc::new(Semaphore::new(
         options.max_connections.clamp(1, Semaphore::MAX_PERMITS),
@@ -239,19 +261,14 @@ struct Setup {
 }
 
 impl Setup {
-    async fn connection<S, B>(
+    async fn connection<S>(
         self: Arc<Self>,
         stream: TcpStream,
         service: S,
         finish: CancellationToken,
         permit: OwnedSemaphorePermit,
     ) where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let _permit = permit;
         // Boxed where it is not the plain HTTP/1 that most connections are: each costs what it needs itself.
@@ -266,14 +283,9 @@ impl Setup {
         }
     }
 
-    async fn secured<S, B>(&self, stream: TcpStream, service: S, finish: CancellationToken)
+    async fn secured<S>(&self, stream: TcpStream, service: S, finish: CancellationToken)
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let Some(tls) = &self.tls else { return };
         let handshake = timeout(
@@ -302,15 +314,10 @@ impl Setup {
     }
 
     /// Serves HTTP/1. hyper bounds the time for each head, the first one too.
-    async fn http1<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
+    async fn http1<I, S>(&self, io: I, service: S, finish: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let mut connection = std::pin::pin!(
             self.http1
@@ -329,15 +336,10 @@ impl Setup {
     }
 
     /// Serves whichever version the client speaks.
-    async fn either<I, S, B>(&self, io: I, service: S, finish: CancellationToken)
+    async fn either<I, S>(&self, io: I, service: S, finish: CancellationToken)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: HttpBody + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        S: HttpService,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
         let mut connection = std::pin::pin!(self.auto.serve_connection(io, Share::new(service)));

@@ -66,6 +66,8 @@ struct Line {
     send: SendRequest<Body>,
     connection: Connection<Gated, Body>,
     gate: Gate,
+    /// What a request on it says in `Host`, unless it says something itself.
+    host: HeaderValue,
     /// It must not be polled again.
     over: bool,
 }
@@ -119,11 +121,6 @@ impl Pool {
         let Some(place) = uri.authority().cloned() else {
             return Err(TransportError::NoAuthority);
         };
-        if !request.headers().contains_key(HOST) {
-            let host = HeaderValue::from_str(authority_without_default_port(&uri, &place))
-                .map_err(|_| TransportError::NoAuthority)?;
-            request.headers_mut().insert(HOST, host);
-        }
         *request.uri_mut() = origin_form(&uri);
         // A body that is still to come needs hyper until it has gone.
         let apart = apart && request.body().is_whole();
@@ -132,8 +129,12 @@ impl Pool {
             let reused = kept.is_some();
             let mut line = match kept {
                 Some(line) => line,
-                None => self.connect(uri.clone()).await?,
+                None => self.connect(&uri, &place).await?,
             };
+            request
+                .headers_mut()
+                .entry(HOST)
+                .or_insert_with(|| line.host.clone());
             if apart {
                 line.gate.close_behind_head();
             }
@@ -174,12 +175,17 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, uri: Uri) -> Result<Box<Line>, TransportError> {
+    async fn connect(&self, uri: &Uri, place: &Authority) -> Result<Box<Line>, TransportError> {
+        let host = HeaderValue::from_str(authority_without_default_port(uri, place))
+            .map_err(|_| TransportError::NoAuthority)?;
         let mut connector = self.inner.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx))
             .await
             .map_err(TransportError::Connect)?;
-        let io = connector.call(uri).await.map_err(TransportError::Connect)?;
+        let io = connector
+            .call(uri.clone())
+            .await
+            .map_err(TransportError::Connect)?;
         let (io, gate) = Gated::new(io);
         let (send, connection) = http1::handshake(io)
             .await
@@ -188,6 +194,7 @@ impl Pool {
             send,
             connection,
             gate,
+            host,
             over: false,
         }))
     }

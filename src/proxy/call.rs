@@ -24,6 +24,20 @@ pub struct Classified {
     pub note: Note,
 }
 
+impl Classified {
+    /// A request that nothing is known about yet but what it is.
+    #[inline]
+    #[must_use]
+    pub fn new(parts: Parts, call: Call, body: Body) -> Self {
+        Self {
+            parts,
+            call,
+            body,
+            note: Note::default(),
+        }
+    }
+}
+
 /// What a request is.
 #[derive(Debug)]
 pub enum Call {
@@ -91,6 +105,12 @@ pub enum Params {
 }
 
 impl A2aCall {
+    /// Whether taking it for one of this dialect changes nothing.
+    #[must_use]
+    pub fn is_of(&self, other: Dialect) -> bool {
+        recognise::by_task(self.dialect, self.operation, other) == self.dialect
+    }
+
     /// Takes it for one of another dialect: of that in which the task was sent, or of the worker's, where the call itself
     /// could be of several.
     #[must_use]

@@ -21,7 +21,6 @@ use tower::{Layer, Service};
 
 use super::call::{A2aCall, Call, Classified, Params, Place};
 use super::error::Error;
-use super::record::Note;
 use crate::a2a::dialect::http_json::{self, HttpCall};
 use crate::a2a::dialect::recognise::{self, Seen};
 use crate::a2a::dialect::{grpc, jsonrpc, paths};
@@ -35,6 +34,9 @@ use crate::wire::{Body, CollectError, collect};
 use crate::worker::A2A_VERSION;
 
 mod message;
+
+/// What all of the sidecar's own addresses have in them.
+const OWN_PATH: &str = "/.a2a-sidecar/";
 
 /// Where clients of 0.3 and 1.0 look for the card.
 const CARD_PATH: &str = "/.well-known/agent-card.json";
@@ -148,7 +150,8 @@ where
 #[allow(clippy::result_large_err)]
 fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<Body>> {
     let (method, path) = (request.method(), request.uri().path());
-    let call = if let Some((token, _)) = callback::token(path) {
+    let own = is_own(path);
+    let call = if own && let Some((token, _)) = callback::token(path) {
         if method == Method::POST {
             return Err(request);
         }
@@ -164,12 +167,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         } else if path.ends_with(CARD_PATH) {
             let (parts, body) = request.into_parts();
             let version = named_version(&parts).and_then(Version::parse);
-            return Ok(Classified {
-                parts,
-                call: Call::Card { version },
-                body,
-                note: Note::default(),
-            });
+            return Ok(Classified::new(parts, Call::Card { version }, body));
         } else if path.ends_with(PYTHON_A2A_CARD_PATH) {
             Call::Card {
                 version: Some(Version::PythonA2a),
@@ -183,7 +181,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         return Ok(by_path(request, limit));
     } else if method == Method::POST
         && (is_json(request.headers())
-            || path.contains(webhook::PATH)
+            || own && path.contains(webhook::PATH)
             || is_grpc(request.headers()) && grpc::find(path).is_some())
     {
         return Err(request);
@@ -191,12 +189,12 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         Call::Other
     };
     let (parts, body) = request.into_parts();
-    Ok(Classified {
-        parts,
-        call,
-        body: bounded(body, limit),
-        note: Note::default(),
-    })
+    Ok(Classified::new(parts, call, bounded(body, limit)))
+}
+
+/// Whether a path may be one of the sidecar's own addresses: one look for all of them, at every request.
+fn is_own(path: &str) -> bool {
+    memchr::memmem::find(path.as_bytes(), OWN_PATH.as_bytes()).is_some()
 }
 
 /// A request without a body of its own, which is a call of HTTP+JSON if its path is one's.
@@ -206,15 +204,13 @@ fn by_path(request: Request<Body>, limit: usize) -> Classified {
     let version = named.and_then(Version::parse);
     let (method, path) = (&parts.method, parts.uri.path());
     let call = match http_json::decode_head(method, path, parts.uri.query(), version) {
-        Some(head) => Call::A2a(of_head(&parts, named.is_some(), &head, head.params.clone())),
+        Some(mut head) => {
+            let params = std::mem::take(&mut head.params);
+            Call::A2a(of_head(&parts, named.is_some(), &head, params))
+        }
         None => Call::Other,
     };
-    Classified {
-        parts,
-        call,
-        body: bounded(body, limit),
-        note: Note::default(),
-    }
+    Classified::new(parts, call, bounded(body, limit))
 }
 
 /// A call over HTTP+JSON with these parameters.
@@ -257,49 +253,34 @@ fn bounded(body: Body, limit: usize) -> Body {
 async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    if let Some(token) = path
-        .find(webhook::PATH)
-        .map(|at| path[at + webhook::PATH.len()..].to_owned())
-    {
+    let own = is_own(path);
+    if own && let Some(at) = path.find(webhook::PATH) {
+        let token = path[at + webhook::PATH.len()..].to_owned();
         let body = read(body, limit).await?;
-        return Ok(Classified {
+        return Ok(Classified::new(
             parts,
-            call: Call::Webhook { token, body },
-            body: Body::empty(),
-            note: Note::default(),
-        });
+            Call::Webhook { token, body },
+            Body::empty(),
+        ));
     }
-    if let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
+    if own && let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
         let body = Some(read(body, limit).await?);
-        return Ok(Classified {
+        return Ok(Classified::new(
             parts,
-            call: Call::Callback { token, body },
-            body: Body::empty(),
-            note: Note::default(),
-        });
+            Call::Callback { token, body },
+            Body::empty(),
+        ));
     }
     if is_grpc(&parts.headers)
         && let Some((version, operation)) = grpc::find(path)
     {
         let call = message::call(&parts, body, limit, version, operation).await?;
-        return Ok(Classified {
-            parts,
-            call: Call::A2a(call),
-            body: Body::empty(),
-            note: Note::default(),
-        });
+        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
     }
     let bytes = read(body, limit).await?;
     if let Some(lead) = paths::lead(path) {
-        return match of_path(path, lead, &bytes) {
-            Ok(call) => Ok(Classified {
-                parts,
-                call: Call::A2a(call),
-                body: Body::empty(),
-                note: Note::default(),
-            }),
-            Err(response) => Err(response),
-        };
+        let call = of_path(path, lead, &bytes)?;
+        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
     }
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
@@ -314,26 +295,11 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
             }
         };
         call.body = bytes;
-        return Ok(Classified {
-            parts,
-            call: Call::A2a(call),
-            body: Body::empty(),
-            note: Note::default(),
-        });
+        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
     }
     match of_rpc(&parts, &bytes) {
-        Ok(Some(call)) => Ok(Classified {
-            parts,
-            call: Call::A2a(call),
-            body: Body::empty(),
-            note: Note::default(),
-        }),
-        Ok(None) => Ok(Classified {
-            parts,
-            call: Call::Other,
-            body: Body::full(bytes),
-            note: Note::default(),
-        }),
+        Ok(Some(call)) => Ok(Classified::new(parts, Call::A2a(call), Body::empty())),
+        Ok(None) => Ok(Classified::new(parts, Call::Other, Body::full(bytes))),
         Err(wrong) => {
             let (dialect, id, error) = *wrong;
             let renderer = Renderer::new(dialect, id);

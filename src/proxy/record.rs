@@ -339,12 +339,7 @@ mod tests {
                 async move { Ok::<_, Infallible>(answer) }
             }));
             let (parts, body) = http::Request::new(Body::empty()).into_parts();
-            let request = Classified {
-                parts,
-                call: Call::Other,
-                body,
-                note: Note::default(),
-            };
+            let request = Classified::new(parts, Call::Other, body);
             let response = futures_util::FutureExt::now_or_never(service.oneshot(request));
             // Dropping the answer ends it: its length is known.
             drop(response);

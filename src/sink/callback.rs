@@ -95,10 +95,9 @@ pub(super) fn target(
             let version = HeaderValue::from_static(version);
             target.headers.insert(A2A_VERSION, version);
         }
-        let [new, old] = extension::HEADERS;
-        let name = if dialect.version.is_v0() { old } else { new };
-        let extension = HeaderValue::from_static(EXTENSION);
-        target.headers.insert(name, extension);
+        let name = extension::header(dialect.version);
+        let uri = HeaderValue::from_static(EXTENSION);
+        target.headers.insert(name, uri);
     }
     Ok(target)
 }

@@ -7,21 +7,14 @@ use http::HeaderMap;
 use super::render::EventId;
 use crate::hub::Follow;
 use crate::store::StoreError;
+use crate::wire::headers::{elements, preferences};
 
 /// How long the requester would wait, bounded.
 #[must_use]
 pub fn preferred_wait(headers: &HeaderMap, max: Duration) -> Option<Duration> {
-    headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .find_map(|preference| {
-            let (name, value) = preference.split(';').next()?.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("wait")
-                .then(|| value.trim().trim_matches('"').parse().ok())?
-        })
+    preferences(headers)
+        .filter(|(name, _)| name.eq_ignore_ascii_case("wait"))
+        .find_map(|(_, seconds)| seconds.parse().ok())
         .map(|seconds| Duration::from_secs(seconds).min(max))
         .filter(|wait| !wait.is_zero())
 }
@@ -36,16 +29,10 @@ pub fn known_state(headers: &HeaderMap) -> Option<EventId> {
 /// Whether the requester has this state already: `If-None-Match` names it, alone or among others (RFC 9110 §13.1.2).
 #[must_use]
 pub fn has_state(headers: &HeaderMap, state: EventId) -> bool {
-    headers
-        .get_all(http::header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| {
-            let id = tag.trim_start_matches("W/").trim_matches('"');
-            tag == "*" || EventId::parse(id) == Some(state)
-        })
+    elements(headers, "if-none-match").any(|tag| {
+        let id = tag.trim_start_matches("W/").trim_matches('"');
+        tag == "*" || EventId::parse(id) == Some(state)
+    })
 }
 
 /// Waits until there is an event after the follower's cursor, at most `wait`; whether there is.

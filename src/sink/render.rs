@@ -1,6 +1,9 @@
 //! Answers and events in a requester's dialect, for one call: what the binding puts around what all requesters of a
 //! form share.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
@@ -9,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::a2a::dialect::paths::{self, Form};
-use crate::a2a::dialect::{Frame, grpc, http_json, jsonrpc, status};
+use crate::a2a::dialect::{A2A_JSON, Frame, JSON, grpc, http_json, jsonrpc, status};
 use crate::a2a::extension::Generation;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, StreamResponse, Task};
@@ -18,14 +21,8 @@ use crate::task::Seq;
 use crate::wire::Body;
 use crate::wire::BoxError;
 use crate::wire::grpc as rpc;
+use crate::wire::headers::EVENT_STREAM;
 use crate::wire::sse::KEEP_ALIVE;
-
-/// The media type of HTTP+JSON in 1.0.1 (§11.1).
-const A2A_JSON: &str = "application/a2a+json";
-/// The media type of JSON-RPC, of 0.3 and of those who ask for it.
-const JSON: &str = "application/json";
-/// The media type of event streams.
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -108,11 +105,8 @@ impl Renderer {
     #[must_use]
     pub fn http_json(dialect: Dialect, plain_json: bool) -> Self {
         Self {
-            dialect,
-            id: None,
             plain_json,
-            path: None,
-            generations: false,
+            ..Self::new(dialect, None)
         }
     }
 
@@ -137,15 +131,13 @@ impl Renderer {
     /// For a call to the path of an operation. `task`: the id of the task that it is about, as far as it names one.
     #[must_use]
     pub fn path(dialect: Dialect, form: Form, task: Option<String>) -> Self {
+        let id = match &form {
+            Form::Envelope(id) => id.clone(),
+            Form::Bare => None,
+        };
         Self {
-            dialect,
-            id: match &form {
-                Form::Envelope(id) => id.clone(),
-                Form::Bare => None,
-            },
-            plain_json: true,
-            generations: false,
             path: Some(Box::new(OfPath { form, task })),
+            ..Self::new(dialect, id)
         }
     }
 
@@ -188,7 +180,9 @@ impl Renderer {
         matches!(self.dialect.binding, Binding::JsonRpc | Binding::Paths)
     }
 
-    fn media_type(&self) -> &'static str {
+    /// What a whole answer is.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
         match self.dialect.binding {
             Binding::HttpJson if !self.plain_json && !self.dialect.version.is_v0() => A2A_JSON,
             Binding::HttpJson | Binding::JsonRpc | Binding::Paths => JSON,
@@ -341,12 +335,9 @@ impl Renderer {
     pub fn frame(&self, epoch: u64, entry: &Entry, after: Option<&Task>, more: bool) -> Bytes {
         let at = Some((epoch, entry.seq));
         let last = !(more && ends_stream(&entry.event) && !entry.event.is_terminal());
-        if self.generations {
-            let mut event = StreamResponse::clone(&entry.event);
-            generation(epoch, entry.seq).stamp(&mut event);
-            return self.frames(at, &self.dialect.encode_frames(&event, after, last));
-        }
-        match self.dialect.cache_slot().filter(|_| last) {
+        // What carries this requester's generations is nobody else's to share.
+        let shared = last && !self.generations;
+        match self.dialect.cache_slot().filter(|_| shared) {
             Some(slot) => {
                 let data = entry.encoded(slot, |event| {
                     self.encoded(self.dialect.encode_event(event, true))
@@ -355,7 +346,10 @@ impl Renderer {
                 self.put_frame(&mut out, at, None, &data);
                 out.freeze()
             }
-            None => self.frames(at, &self.dialect.encode_frames(&entry.event, after, last)),
+            None => {
+                let event = self.stamped(at, &entry.event);
+                self.frames(at, self.dialect.encode_frames(&event, after, last))
+            }
         }
     }
 
@@ -368,12 +362,8 @@ impl Renderer {
         event: &StreamResponse,
         after: Option<&Task>,
     ) -> Bytes {
-        if let Some((epoch, seq)) = at.filter(|_| self.generations) {
-            let mut event = event.clone();
-            generation(epoch, seq).stamp(&mut event);
-            return self.frames(at, &self.dialect.encode_frames(&event, after, false));
-        }
-        self.frames(at, &self.dialect.encode_frames(event, after, false))
+        let event = self.stamped(at, event);
+        self.frames(at, self.dialect.encode_frames(&event, after, false))
     }
 
     /// The same of a task as it stands.
@@ -382,12 +372,27 @@ impl Renderer {
         self.loose_frame(at, &StreamResponse::Task(task.clone()), Some(task))
     }
 
-    fn frames(&self, at: Option<(u64, Seq)>, frames: &[Frame]) -> Bytes {
+    /// The event with its generation, where the requester has asked for that.
+    fn stamped<'e>(
+        &self,
+        at: Option<(u64, Seq)>,
+        event: &'e StreamResponse,
+    ) -> Cow<'e, StreamResponse> {
+        let Some((epoch, seq)) = at.filter(|_| self.generations) else {
+            return Cow::Borrowed(event);
+        };
+        let mut event = event.clone();
+        generation(epoch, seq).stamp(&mut event);
+        Cow::Owned(event)
+    }
+
+    fn frames(&self, at: Option<(u64, Seq)>, frames: Vec<Frame>) -> Bytes {
         let mut out = BytesMut::new();
-        for (index, frame) in frames.iter().enumerate() {
+        let count = frames.len();
+        for (index, frame) in frames.into_iter().enumerate() {
             // Only the last one completes the event: who resumes after an earlier one gets the event again.
-            let at = at.filter(|_| index + 1 == frames.len());
-            let data = self.encoded(frame.data.clone());
+            let at = at.filter(|_| index + 1 == count);
+            let data = self.encoded(frame.data);
             self.put_frame(&mut out, at, frame.event, &data);
         }
         out.freeze()
@@ -451,7 +456,8 @@ impl Renderer {
             return;
         }
         if let Some((epoch, seq)) = at {
-            put_line(frame, "id", EventId { epoch, seq }.to_string().as_bytes());
+            // Memory can always be written to.
+            let _ = writeln!(frame, "id: {}", EventId { epoch, seq });
         }
         if let Some(event) = event {
             put_line(frame, "event", event.as_bytes());

@@ -23,7 +23,7 @@ use crate::telemetry::event::Counted;
 pub struct EventStream {
     /// What is sent before any event of the log, where the stream begins in the middle: the task as it stands there, with
     /// the number of the newest event in it.
-    pub first: Option<(Seq, Task)>,
+    pub first: Option<Box<(Seq, Task)>>,
     /// The cursor.
     pub follow: Follow,
     /// The task's epoch, for the events' ids.
@@ -42,12 +42,14 @@ pub struct EventStream {
     /// Ends the stream cleanly, so that the requester resumes elsewhere.
     pub closing: CancellationToken,
     /// The task as it is after what has been sent, for forms whose every frame shows the whole of it.
-    pub task: Option<Task>,
+    pub task: Option<Box<Task>>,
 }
 
 impl EventStream {
     /// The frames.
-    pub fn frames(self) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
+    pub fn frames(
+        self: Box<Self>,
+    ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static {
         let ends_at = (!self.max_life.is_zero()).then(|| Instant::now() + self.max_life);
         unfold(
             (self, ends_at, Then::More),
@@ -72,11 +74,12 @@ impl EventStream {
 
     /// The next frame, and what comes after it. None: the stream ends before the task does, and the requester resumes.
     async fn next(&mut self, ends_at: Option<Instant>) -> Option<(Frame<Bytes>, Then)> {
-        if let Some((seq, first)) = self.first.take() {
+        if let Some(first) = self.first.take() {
+            let (seq, first) = *first;
             let at = Some((self.epoch, seq));
             let frame = self.renderer.task_frame(at, &first);
             if self.renderer.whole_tasks() {
-                self.task = Some(first);
+                self.task = Some(Box::new(first));
             }
             if !frame.is_empty() {
                 return Some((Frame::data(frame), Then::More));
@@ -96,7 +99,8 @@ impl EventStream {
                 Ok(Next::Event(entry)) => {
                     if self.renderer.whole_tasks() {
                         // What the log holds has been folded once already: it cannot be refused.
-                        self.task = fold(self.task.take(), &entry.event).ok();
+                        let before = self.task.take().map(|task| *task);
+                        self.task = fold(before, &entry.event).ok().map(Box::new);
                     }
                     // A second task in one stream kills 0.3 clients; what it says beside the updates around it (the
                     // requester's own messages, metadata) is in the task when it is read.
@@ -106,7 +110,7 @@ impl EventStream {
                     let more = self.follow.behind();
                     let over = entry.event.is_terminal()
                         || (self.ends_at_interrupt && ends_stream(&entry.event) && !more);
-                    let task = self.task.as_ref();
+                    let task = self.task.as_deref();
                     (self.renderer.frame(self.epoch, &entry, task, more), over)
                 }
                 Ok(Next::Trimmed(record)) => self.caught_up(&record),
@@ -138,7 +142,7 @@ impl EventStream {
     fn caught_up(&mut self, record: &TaskRecord) -> (Bytes, bool) {
         let task = &record.task;
         if self.renderer.whole_tasks() {
-            self.task = Some(Task::clone(task));
+            self.task = Some(Box::new(Task::clone(task)));
         }
         let at = Some((self.epoch, record.last_seq));
         let frame = if self.renderer.dialect().traits().one_task_per_stream {

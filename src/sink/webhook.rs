@@ -157,7 +157,8 @@ impl Webhooks {
         let config = push::open(&self.sealer, registration).map_err(|_| Unprepared::Unseal)?;
         let (target, callback) = match config {
             push::Config::Webhook(config) => (
-                Target::of(&config).map(|target| target.with_token_as(dialect.token_header())),
+                Target::of(&config)
+                    .map(|target| target.with_token_as(dialect.traits().token_header)),
                 None,
             ),
             push::Config::Callback(callback) => (

@@ -111,7 +111,7 @@ impl Sources {
         stop: CancellationToken,
     ) {
         let demand = loop {
-            match self.hub().demand(key).await {
+            match Box::pin(self.hub().demand(key)).await {
                 Ok(demand) => break demand,
                 Err(StoreError::NotFound) => return,
                 Err(error) => {
@@ -155,8 +155,8 @@ impl Watch {
             if self.stop.is_cancelled() {
                 return;
             }
-            let record = match self.sources.hub().record(&self.key).await {
-                Ok(Some(record)) if !record.task.status.state.is_terminal() => record,
+            let record = match Box::pin(self.sources.hub().record(&self.key)).await {
+                Ok(Some(record)) if !record.task.status.state.is_terminal() => Box::new(record),
                 Ok(_) => return,
                 Err(error) => {
                     tracing::warn!(task = %self.key, %error, "the store failed; the task is watched as soon as it answers");

@@ -69,7 +69,8 @@ type Place = (Reverse<Nanos>, Arc<str>);
 
 #[derive(Default)]
 struct Inner {
-    tasks: HashMap<TaskKey, Entry>,
+    /// In boxes: a table has room for twice as many as it holds.
+    tasks: HashMap<TaskKey, Box<Entry>>,
     /// By (route, tenant, worker's task id).
     by_worker: Index<(Arc<str>, Arc<str>, String)>,
     /// By the hash of the push token.
@@ -344,7 +345,7 @@ impl TaskLog for MemoryStore {
         for config in push {
             keep(&mut entry.push, config);
         }
-        inner.tasks.insert(key.clone(), entry);
+        inner.tasks.insert(key.clone(), Box::new(entry));
         inner.index(&key);
         inner.extend(&key, events, now);
         Ok(())

@@ -120,6 +120,10 @@ pub(super) fn settle_status_message(task: &mut Task) {
     if let Some(message) = &task.status.message
         && !messages::is_settled(&task.history, message)
     {
+        if task.history.is_empty() {
+            // Most tasks have few messages, and a log keeps many tasks: not room for four at once.
+            task.history.reserve_exact(1);
+        }
         task.history.push(message.clone());
     }
 }

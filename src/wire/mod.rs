@@ -6,6 +6,7 @@ pub mod body;
 pub mod collect;
 pub mod drain;
 pub mod grpc;
+pub mod headers;
 pub mod keepalive;
 pub mod probe;
 pub mod sse;

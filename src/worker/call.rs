@@ -14,24 +14,16 @@ use serde_json::Value;
 use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_hop_by_hop};
 use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
-use crate::a2a::{A2aError, Binding, Dialect, Operation, Request};
+use crate::a2a::{A2aError, Binding, Dialect, Operation, Request, extension};
 use crate::net::held::Framing;
 use crate::net::pool;
 use crate::wire::Body;
 use crate::wire::collect::collect;
+use crate::wire::headers::{EVENT_STREAM, is_event_stream};
 use crate::wire::sse::SseLimits;
-
-/// The service parameter by which a worker says which extensions are active (§3.2.6), by its 1.0 and its 0.3 name.
-const EXTENSIONS: [HeaderName; 2] = [
-    HeaderName::from_static("a2a-extensions"),
-    HeaderName::from_static("x-a2a-extensions"),
-];
 
 /// The header of RFC 7240.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-
-/// The media type of streams.
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// The most bytes of an HTTP error's body that are kept to be passed on.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -266,7 +258,7 @@ impl Worker {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        rename_extensions(headers, known);
+        extension::rename(headers, known.dialect.version);
         if let Some(version) = known.dialect.traits().a2a_version {
             headers.insert(A2A_VERSION, HeaderValue::from_static(version));
         }
@@ -376,39 +368,12 @@ fn wants_no_wait(request: &Request) -> bool {
     )
 }
 
+/// The extensions that a worker says are active (§3.2.6), by either name of the header.
 pub(super) fn extensions_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    EXTENSIONS
+    extension::HEADERS
         .iter()
         .find_map(|name| headers.get(name))
         .cloned()
-}
-
-/// The header has one name in 1.0 and another before: the worker gets the one of its own version.
-fn rename_extensions(headers: &mut HeaderMap, known: &Known) {
-    let [new, old] = &EXTENSIONS;
-    let Some(value) = headers.get(new).or_else(|| headers.get(old)).cloned() else {
-        return;
-    };
-    headers.remove(new);
-    headers.remove(old);
-    let name = if known.dialect.version.is_v0() {
-        old
-    } else {
-        new
-    };
-    headers.insert(name.clone(), value);
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .trim_start()
-                .get(..17)
-                .is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
-        })
 }
 
 fn first_event(bytes: &[u8]) -> Option<Bytes> {

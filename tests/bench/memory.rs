@@ -26,8 +26,9 @@ const AIM_KIB: f64 = 20.0;
 /// Streams opened at once: below the backlog of a listener.
 const AT_ONCE: usize = 100;
 
-/// How long the process is left alone before its memory is read: connections that closed are gone by then.
-const REST: Duration = Duration::from_millis(500);
+/// How long the process is left alone before its memory is read: connections that closed are gone by then, and the
+/// sidecar's allocator has given back what is not used, which it does within 10 s.
+const REST: Duration = Duration::from_secs(12);
 
 /// Fills the table.
 pub async fn measure(table: &mut Table) {

@@ -284,13 +284,15 @@ async fn a_route_may_keep_http_json_alive_at_the_price_of_its_status() {
         .unwrap();
     // The worker waits for this test: what comes before its answer can only be a space.
     assert_eq!(sent.chunk().await.unwrap().as_deref(), Some(&b" "[..]));
+    assert_eq!(sent.headers["content-type"], A2A_JSON);
     worker.wait_at("half").await;
     worker.release("half");
     let task = &read(&sent.whole().await)["task"];
     assert_eq!(task["status"]["state"], State::Completed.wire(Version::V1));
 }
 
-/// Every requester's mode before a worker that is spoken to in this dialect, by this way alone.
+/// Every requester's mode before a worker that is spoken to in this dialect, by this way alone. The worker is a sidecar,
+/// before one over JSON-RPC.
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
     // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
@@ -321,6 +323,12 @@ worker_bindings! {
     every_requester_hears_all_over_http_json_of_1_0_that_streams: "v1.0/http" "stream";
     every_requester_hears_all_over_http_json_of_1_0_that_is_polled: "v1.0/http" "poll";
     every_requester_hears_all_over_http_json_of_1_0_that_pushes: "v1.0/http" "push";
+    every_requester_hears_all_over_grpc_of_1_0_that_streams: "v1.0/grpc" "stream";
+    every_requester_hears_all_over_grpc_of_1_0_that_is_polled: "v1.0/grpc" "poll";
+    every_requester_hears_all_over_grpc_of_1_0_that_pushes: "v1.0/grpc" "push";
+    every_requester_hears_all_over_grpc_of_0_3_that_streams: "v0.3/grpc" "stream";
+    every_requester_hears_all_over_grpc_of_0_3_that_is_polled: "v0.3/grpc" "poll";
+    every_requester_hears_all_over_grpc_of_0_3_that_pushes: "v0.3/grpc" "push";
 }
 
 /// The text of 1.0 says POST and its proto GET: some servers know only the latter.

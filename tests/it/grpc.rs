@@ -1,5 +1,5 @@
-//! gRPC on both sides: what a requester gets call by call, what a worker's answers become, right and wrong ones, and
-//! every requester's mode before a worker that is spoken to over gRPC alone.
+//! gRPC on both sides: what a requester gets call by call, what a worker's answers become, right and wrong ones. Every
+//! requester's mode before a worker that is spoken to over gRPC alone is with the other bindings.
 
 mod bounds;
 mod tls;
@@ -9,14 +9,13 @@ use bytes::Bytes;
 use prost::Message as _;
 use serde_json::json;
 
-use crate::matrix::every_requester_before;
-use crate::scene::{Conf, only};
+use crate::scene::Conf;
 use crate::support::grpc::{
     Answer, CANCELED, COMPLETED, INPUT_REQUIRED, V1, V03, WORKING, call, call_raw, framed, open, pb,
 };
 use crate::support::protocol::Version;
 use crate::support::proxy::Sidecar;
-use crate::support::worker::{Mode, Worker, artifact, ask, done, wait, working};
+use crate::support::worker::{Worker, artifact, ask, done, wait, working};
 
 fn message(text: &str) -> pb::Message {
     pb::Message {
@@ -393,41 +392,4 @@ async fn the_card_gives_grpc_s_address_where_a_route_has_no_path() {
         text.contains("supportedInterfaces") && !text.contains("GRPC"),
         "{text}"
     );
-}
-
-/// Every requester's mode before a worker that is spoken to in this dialect, by this way alone. The worker is a sidecar,
-/// before one over JSON-RPC.
-async fn every_requester_over(dialect: &str, way: &str) {
-    let worker = only(Mode::Stream, Version::V1).start().await;
-    // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
-    let patient = |url: &str| {
-        Conf::before(url)
-            .text("announce_after", "20s")
-            .text("first_event_after", "20s")
-    };
-    let first = patient(&worker.url).start().await;
-    let second = patient(&first.url)
-        .text("dialect", dialect)
-        .key("observe", &format!("[{way:?}]"))
-        .start()
-        .await;
-    every_requester_before(&worker, &second, None, &format!("{dialect} {way}")).await;
-}
-
-macro_rules! worker_bindings {
-    ($($name:ident: $dialect:literal $way:literal;)*) => {
-        $(#[tokio::test]
-        async fn $name() {
-            every_requester_over($dialect, $way).await;
-        })*
-    };
-}
-
-worker_bindings! {
-    every_requester_hears_all_over_grpc_of_1_0_that_streams: "v1.0/grpc" "stream";
-    every_requester_hears_all_over_grpc_of_1_0_that_is_polled: "v1.0/grpc" "poll";
-    every_requester_hears_all_over_grpc_of_1_0_that_pushes: "v1.0/grpc" "push";
-    every_requester_hears_all_over_grpc_of_0_3_that_streams: "v0.3/grpc" "stream";
-    every_requester_hears_all_over_grpc_of_0_3_that_is_polled: "v0.3/grpc" "poll";
-    every_requester_hears_all_over_grpc_of_0_3_that_pushes: "v0.3/grpc" "push";
 }

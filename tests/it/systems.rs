@@ -38,6 +38,16 @@ impl Client {
     const ALL: [Client; 2] = [Client::PraisonAi, Client::FastA2a];
 
     async fn open(self, sidecar: &Sidecar, method: &str, params: Value) -> Exchange {
+        self.open_with(sidecar, method, params, &[]).await
+    }
+
+    async fn open_with(
+        self,
+        sidecar: &Sidecar,
+        method: &str,
+        params: Value,
+        headers: &[(&str, &str)],
+    ) -> Exchange {
         let (path, id) = match self {
             Client::PraisonAi => ("/a2a", json!("23a7614d")),
             // A read comes without an id, and an answer is expected all the same.
@@ -45,7 +55,10 @@ impl Client {
             Client::FastA2a => ("/", json!("b9700167")),
         };
         let call = json!({ "jsonrpc": "2.0", "method": method, "id": id, "params": params });
-        let headers = [("content-type".to_owned(), "application/json".to_owned())];
+        let headers: Vec<_> = std::iter::once(&("content-type", "application/json"))
+            .chain(headers)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let url = format!("{}{path}", sidecar.url.trim_end_matches('/'));
         request(Method::POST, &url, &headers, call.to_string())
             .await
@@ -338,6 +351,35 @@ async fn a_praisonai_task_has_one_webhook() {
         call("get", json!({ "taskId": id })).await["error"]["code"],
         -32000
     );
+}
+
+#[tokio::test]
+async fn who_deletes_the_one_webhook_is_called_back_all_the_same() {
+    const CALLBACK: &str = "urn:a2a-sidecar:callback:v1";
+    let (system, sidecar) = before(Kind::PraisonAi).await;
+    let receiver = Receiver::start().await;
+    let client = Client::PraisonAi;
+    let mut params = client.at_once();
+    params["metadata"] = json!({ CALLBACK: { "url": receiver.url("/rpc") } });
+    let headers = [("x-a2a-extensions", CALLBACK)];
+    let sent = client
+        .open_with(&sidecar, "message/send", params, &headers)
+        .await;
+    let sent: Value = serde_json::from_slice(&sent.whole().await.body).unwrap();
+    let id = client.sent(&sent)["id"].as_str().unwrap().to_owned();
+    for (verb, params) in [
+        ("set", json!({ "taskId": id, "url": receiver.url("/hook") })),
+        ("delete", json!({ "taskId": id })),
+    ] {
+        let method = format!("tasks/pushNotificationConfig/{verb}");
+        let answer = client.call(&sidecar, &method, params).await;
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+    system.release();
+    // The webhook may have been told something before it was taken back.
+    receiver
+        .wait_until(|hooks| hooks.iter().any(|hook| hook.path == "/rpc"))
+        .await;
 }
 
 #[tokio::test]

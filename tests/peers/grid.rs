@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::verdict::selected;
+
 /// The workers: an SDK over one of its bindings, JSON-RPC where the name says none.
 pub(crate) const WORKERS: [&str; 13] = SDKS;
 /// What a worker is restricted to; `any` is the worker as it comes.
@@ -274,17 +276,6 @@ pub(crate) fn pairs(only: Option<&str>, direct: bool) -> Vec<Pair> {
         }
     }
     pairs
-}
-
-fn selected(only: &str, id: &str) -> bool {
-    only.split(',').any(|pattern| {
-        let mut segments = id.split('/');
-        pattern.split('/').all(|wanted| {
-            segments
-                .next()
-                .is_some_and(|segment| wanted == "*" || wanted == segment)
-        })
-    })
 }
 
 fn works_directly(worker: &str, restriction: &str, cell: &Cell) -> bool {

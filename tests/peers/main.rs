@@ -14,6 +14,7 @@ mod process;
 mod report;
 mod restriction;
 mod script;
+mod verdict;
 
 use std::sync::Arc;
 
@@ -24,15 +25,11 @@ use tokio::task::JoinSet;
 use crate::children::Server;
 use crate::grid::{CLIENTS, Cell, Pair};
 use crate::process::{Places, run_client, start_sidecar, start_worker};
-use crate::report::{Verdict, Verdicts};
+use crate::verdict::{Verdict, Verdicts, conclude};
 
 /// Pairs under way at once: most of a pair's time is silence of its scenarios, the rest is start-up of its clients,
 /// which fills a core.
 const PAIRS_AT_ONCE: usize = 2;
-/// Failing cells that are printed; all are in `grid.json`.
-const SHOWN_FAILURES: usize = 40;
-/// How much of a failing cell's faults is printed (characters): enough to recognise it.
-const SHOWN_CHARS: usize = 400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_requester_hears_in_every_mode_what_every_worker_did() {
@@ -55,7 +52,7 @@ async fn every_requester_hears_in_every_mode_what_every_worker_did() {
             let verdicts = run_pair(&places, &pair, direct).await;
             let good = verdicts
                 .values()
-                .filter(|verdict| verdict.faults.is_empty())
+                .filter(|verdict| verdict.is_good())
                 .count();
             println!(
                 "{}/{}: {good} of {} cells pass",
@@ -71,29 +68,15 @@ async fn every_requester_hears_in_every_mode_what_every_worker_did() {
         verdicts.extend(done.expect("a pair's task does not panic"));
     }
 
-    let table = report::markdown(&verdicts);
-    std::fs::write(places.installed.join("grid.md"), &table).expect("grid.md can be written");
-    let details = report::details(&verdicts).to_string();
-    std::fs::write(places.installed.join("grid.json"), details).expect("grid.json can be written");
-    println!("\n{table}");
-
-    let failing: Vec<_> = verdicts
-        .iter()
-        .filter(|(_, verdict)| !verdict.faults.is_empty())
-        .collect();
-    for (id, verdict) in failing.iter().take(SHOWN_FAILURES) {
-        let faults = verdict.faults.join("; ");
-        println!(
-            "{id}: {}",
-            faults.chars().take(SHOWN_CHARS).collect::<String>()
-        );
-    }
-    assert!(
-        failing.is_empty(),
-        "{} of {planned} cells fail, all told in target/peers/grid.json",
-        failing.len()
+    let (table, details) = (report::markdown(&verdicts), report::details(&verdicts));
+    conclude(
+        &places.installed,
+        "grid",
+        planned,
+        &verdicts,
+        &table,
+        &details,
     );
-    assert_eq!(verdicts.len(), planned, "cells are missing");
 }
 
 /// Runs the pair's cells. What cannot even start fails all cells that need it.
@@ -153,28 +136,16 @@ async fn start(
 
 fn judged(cells: &[&Cell], lines: &[Value]) -> Verdicts {
     let verdict = |cell: &&Cell| {
-        let verdict = match lines.iter().find(|line| line["cell"] == cell.id.as_str()) {
-            Some(line) => Verdict {
-                faults: judge::faults(cell, line),
-                line: line.clone(),
-            },
-            None => Verdict {
-                faults: vec!["the client said nothing of this cell".to_owned()],
-                line: Value::Null,
-            },
-        };
+        let line = lines.iter().find(|line| line["cell"] == cell.id.as_str());
+        let verdict = Verdict::of(line, |line| judge::faults(cell, line));
         (cell.id.clone(), verdict)
     };
     cells.iter().map(verdict).collect()
 }
 
 fn all_fail(cells: &[&Cell], fault: &str) -> Verdicts {
-    let verdict = || Verdict {
-        faults: vec![fault.to_owned()],
-        line: Value::Null,
-    };
     cells
         .iter()
-        .map(|cell| (cell.id.clone(), verdict()))
+        .map(|cell| (cell.id.clone(), Verdict::failed(fault)))
         .collect()
 }

@@ -453,12 +453,13 @@ fn a_skill_has_the_modes_of_its_card_where_any_client_may_read_it() {
     assert_eq!(shown.get("provider"), None, "nobody's");
 }
 
-/// What only one system speaks is its clients' to know.
+/// What only one system speaks is its clients' to know, and 0.1 has no cards that could.
 #[test]
 fn no_card_lists_the_dialect_of_a_system() {
     let card = parse(&old_card());
     let mut served = ALL.to_vec();
     served.extend([Version::PraisonAi, Version::FastA2a, Version::FastA2aV0]);
+    served.extend([Version::PythonA2a, Version::V0_1]);
     assert_eq!(
         rewrite(&card, &plan(&served, None)),
         rewrite(&card, &plan(&ALL, None))

@@ -53,8 +53,41 @@ pub struct Traits {
     /// Callers that wait send a message again by themselves when its answer is slow, under the same message id and mostly
     /// under another task id: the repeats join the first.
     pub resubmits: bool,
+    /// The id of the task for which clients of the form register a webhook to find out whether any are taken; it need not
+    /// exist.
+    pub push_probe: Option<&'static str>,
+    /// A task has one webhook at most, which nobody has to name.
+    pub one_webhook: bool,
+    /// A header in which receivers of the form look for a webhook's token, beside the protocol's own.
+    pub token_header: Option<&'static str>,
+    /// Its servers answer a cancel only when the job that it should end is over, and possibly as completed: then nobody is
+    /// to wait for their word.
+    pub cancels_late: bool,
     /// What workers of this kind can do, whatever their card says.
     pub worker: Presets,
+}
+
+impl Traits {
+    /// A form with nothing of its own: what the others begin with, to say only where they differ.
+    pub const PLAIN: Traits = Traits {
+        whole_tasks: false,
+        enveloped_frames: false,
+        one_task_per_stream: false,
+        posts_tasks: false,
+        ends_at_interrupt: false,
+        stream_from_the_start: false,
+        client_ids: false,
+        errors_as_status: false,
+        stream_errors_as_frames: false,
+        a2a_version: None,
+        tenants: false,
+        resubmits: false,
+        push_probe: None,
+        one_webhook: false,
+        token_header: None,
+        cancels_late: false,
+        worker: Presets::UNKNOWN,
+    };
 }
 
 /// What is known of workers of a kind beforehand; what is not is the card's to say.
@@ -146,28 +179,6 @@ pub trait Codec: Sync {
 
     /// The error that a code, a text and details mean.
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind;
-
-    /// The id of the task for which clients of the form register a webhook to find out whether any are taken; it need not
-    /// exist.
-    fn push_probe(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Whether a task has one webhook at most, which nobody has to name.
-    fn one_webhook(&self) -> bool {
-        false
-    }
-
-    /// A header in which receivers of the form look for a webhook's token, beside the protocol's own.
-    fn token_header(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// Whether its servers answer a cancel only when the job that it should end is over, and possibly as completed: then
-    /// nobody is to wait for their word.
-    fn cancels_late(&self) -> bool {
-        false
-    }
 
     /// What it means that a server of the form answers a call with HTTP 500 and no JSON, where that is its way of refusing.
     fn crash(&self, _operation: Operation) -> Option<ErrorKind> {

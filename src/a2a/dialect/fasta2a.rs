@@ -95,40 +95,26 @@ pub(super) fn is_card_of_v0(card: &Object) -> bool {
 }
 
 static TRAITS: Traits = Traits {
-    whole_tasks: false,
     enveloped_frames: true,
-    one_task_per_stream: false,
-    posts_tasks: false,
     ends_at_interrupt: true,
-    stream_from_the_start: false,
-    client_ids: false,
-    resubmits: false,
-    errors_as_status: false,
     stream_errors_as_frames: true,
-    a2a_version: None,
-    tenants: false,
+    cancels_late: true,
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
         stream: Some(true),
         push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..Presets::UNKNOWN
     },
+    ..Traits::PLAIN
 };
 
 static TRAITS_V0: Traits = Traits {
     one_task_per_stream: true,
     posts_tasks: true,
     worker: Presets {
-        return_immediately: Some(true),
-        get: Some(true),
         stream: Some(false),
-        push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..TRAITS.worker
     },
     ..TRAITS
 };
@@ -244,10 +230,6 @@ impl Codec for FastA2a {
         jsonrpc::kind_by_reason(data).unwrap_or_else(|| jsonrpc::kind_of_code(code))
     }
 
-    fn cancels_late(&self) -> bool {
-        true
-    }
-
     fn crash(&self, operation: Operation) -> Option<ErrorKind> {
         Some(crash(operation, self.traits()))
     }
@@ -308,10 +290,6 @@ impl Codec for FastA2aV0 {
 
     fn error_kind(&self, code: i64, message: &str, data: Option<&Value>) -> ErrorKind {
         V0(Version::V0_3).error_kind(code, message, data)
-    }
-
-    fn cancels_late(&self) -> bool {
-        true
     }
 
     fn crash(&self, operation: Operation) -> Option<ErrorKind> {
@@ -398,11 +376,7 @@ fn send_down(params: &mut Object, operation: Operation) {
 /// From canonical JSON, in place. `speaker`: the role of a message that names none.
 fn down(shape: Shape, object: &mut Object, speaker: &'static str) {
     walk::messages(shape, object, &mut |message| {
-        let role = match message.get("role").and_then(Value::as_str) {
-            Some("ROLE_USER") => USER,
-            Some("ROLE_AGENT") => AGENT,
-            _ => speaker,
-        };
+        let role = v0::down::role_name(message, speaker);
         message.insert("role".to_owned(), Value::from(role));
     });
     if shape == Shape::Message {

@@ -2,7 +2,6 @@
 //!
 //! Decoding turns the wire into the canonical model, encoding turns it back. Nothing outside this folder knows
 //! how a version spells things.
-
 //!
 //! A dialect is a version (what the JSON says) over a binding (how it travels). The methods of [`Dialect`] are
 //! about the version's JSON; [`jsonrpc`] adds the envelope. A further version is a module beside [`v0`] and an arm
@@ -29,6 +28,7 @@ mod fasta2a;
 pub mod grpc;
 pub mod http_json;
 pub mod jsonrpc;
+mod kept;
 mod kindless;
 pub mod paths;
 mod praisonai;
@@ -124,10 +124,10 @@ const NAMES: [(Dialect, &str); 12] = [
     (Dialect::jsonrpc(Version::FastA2aV0), "fasta2a-0.6"),
 ];
 
-/// The media type of webhooks and HTTP bodies in 1.0 (§11.1).
-const A2A_JSON: &str = "application/a2a+json";
-/// The media type of webhooks in 0.x.
-const JSON: &str = "application/json";
+/// The media type of webhooks and of HTTP+JSON in 1.0.1 (§11.1).
+pub const A2A_JSON: &str = "application/a2a+json";
+/// The media type of JSON-RPC, of 0.x and of those who ask for it.
+pub const JSON: &str = "application/json";
 
 impl Dialect {
     /// Every dialect, newest first.
@@ -244,9 +244,6 @@ impl Dialect {
         }
     }
 
-    /// How many different places [`Dialect::cache_slot`] gives.
-    pub const CACHE_SLOTS: usize = 5;
-
     /// Whether the same bytes mean the same in the other dialect: then a call can pass.
     #[must_use]
     pub fn same_wire(self, other: Dialect) -> bool {
@@ -280,12 +277,6 @@ impl Dialect {
             Version::V0_3 | Version::PraisonAi | Version::FastA2aV0 => v0_3::PROTOCOL_VERSION,
             Version::V1_0 | Version::FastA2a => Version::V1_0.number(),
         }
-    }
-
-    /// Whether cards list the dialect. Clients of those that they do not list only know the address that they were given.
-    #[must_use]
-    pub fn is_listed(self) -> bool {
-        !matches!(self.version, Version::PythonA2a | Version::V0_1)
     }
 
     /// The JSON-RPC method of an operation.
@@ -397,30 +388,6 @@ impl Dialect {
             .ok_or_else(|| invalid_response("event", &Fault::new("", "says nothing")))
     }
 
-    /// See [`Codec::push_probe`].
-    #[must_use]
-    pub fn push_probe(self) -> Option<&'static str> {
-        self.codec().push_probe()
-    }
-
-    /// See [`Codec::one_webhook`].
-    #[must_use]
-    pub fn one_webhook(self) -> bool {
-        self.codec().one_webhook()
-    }
-
-    /// See [`Codec::token_header`].
-    #[must_use]
-    pub fn token_header(self) -> Option<&'static str> {
-        self.codec().token_header()
-    }
-
-    /// See [`Codec::cancels_late`].
-    #[must_use]
-    pub fn cancels_late(self) -> bool {
-        self.codec().cancels_late()
-    }
-
     /// See [`Codec::crash`].
     #[must_use]
     pub fn crash(self, operation: Operation) -> Option<ErrorKind> {
@@ -450,18 +417,8 @@ impl Dialect {
 /// # Errors
 /// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no event.
 pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
-    })?;
-    let Value::Object(mut object) = value else {
-        return Err(invalid_params(&Fault::new("", "must be an object")));
-    };
     // Some workers post the frame of their stream as it is, envelope and all.
-    if object.contains_key("jsonrpc")
-        && let Some(Value::Object(result)) = object.remove("result")
-    {
-        object = result;
-    }
+    let object = posted(body, "result")?;
     // An update or a task without anything that later versions have in each.
     let later = ["kind", "taskId", "task_id", "contextId", "context_id"];
     let is_v0_1 = object.contains_key("id")
@@ -483,17 +440,7 @@ pub fn decode_webhook(body: &[u8]) -> Result<StreamResponse, A2aError> {
 /// # Errors
 /// [`ErrorKind::Parse`] where it is not JSON, [`ErrorKind::InvalidParams`] where it is no task.
 pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
-    })?;
-    let Value::Object(mut object) = value else {
-        return Err(invalid_params(&Fault::new("", "must be an object")));
-    };
-    if object.contains_key("jsonrpc")
-        && let Some(Value::Object(params)) = object.remove("params")
-    {
-        object = params;
-    }
+    let object = posted(body, "params")?;
     let read = Dialect::PYTHON_A2A
         .codec()
         .decode_answer(Operation::GetTask, Value::Object(object));
@@ -502,6 +449,22 @@ pub fn decode_callback(body: &[u8]) -> Result<Task, A2aError> {
         Ok(_) => Err(invalid_params(&Fault::new("", "is no task"))),
         Err(fault) => Err(invalid_params(&fault)),
     }
+}
+
+/// An object that somebody has posted, bare or as this member of an envelope of JSON-RPC.
+fn posted(body: &[u8], member: &str) -> Result<Object, A2aError> {
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        A2aError::new(ErrorKind::Parse, format!("The body is not JSON: {error}"))
+    })?;
+    let Value::Object(mut object) = value else {
+        return Err(invalid_params(&Fault::new("", "must be an object")));
+    };
+    if object.contains_key("jsonrpc")
+        && let Some(Value::Object(inner)) = object.remove(member)
+    {
+        return Ok(inner);
+    }
+    Ok(object)
 }
 
 /// The canonical JSON of a model value: strings and JSON values only, which cannot fail to serialise.

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use super::codec::{Codec, Frame, Presets, Traits};
 use super::kindless::Params;
 use super::shape::{self, Shape};
-use super::{checks, json, jsonrpc, v0, v0_3, v1_0, walk};
+use super::{checks, json, jsonrpc, kept, v0, v0_3, v1_0, walk};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
@@ -103,28 +103,20 @@ const PATH: &str = "/a2a";
 const EXTENDED_CARD: &str = "agent/getExtendedCard";
 
 static TRAITS: Traits = Traits {
-    whole_tasks: false,
-    enveloped_frames: false,
-    one_task_per_stream: false,
     posts_tasks: true,
     ends_at_interrupt: true,
-    stream_from_the_start: false,
-    client_ids: false,
-    resubmits: false,
-    errors_as_status: false,
-    stream_errors_as_frames: false,
-    a2a_version: None,
-    tenants: false,
+    push_probe: Some("test"),
+    one_webhook: true,
+    token_header: Some("x-webhook-token"),
     worker: Presets {
         return_immediately: Some(true),
         get: Some(true),
         // Its card says that it streams. While it does, its server answers nobody, and the task is lost to `tasks/get`.
         stream: Some(false),
         push: Some(false),
-        callback: None,
-        subscribe: None,
-        streams_first: false,
+        ..Presets::UNKNOWN
     },
+    ..Traits::PLAIN
 };
 
 impl Codec for PraisonAi {
@@ -233,7 +225,7 @@ impl Codec for PraisonAi {
             }
             (_, result) => shape::answer(operation, result, |mut object| {
                 if operation.sends()
-                    && let Some(Value::Object(mut message)) = walk::take_kept(&mut object, MESSAGE)
+                    && let Some(Value::Object(mut message)) = kept::take_one(&mut object, MESSAGE)
                 {
                     up(Shape::Message, &mut message);
                     return Shape::Message.read(message);
@@ -279,18 +271,6 @@ impl Codec for PraisonAi {
             body["timestamp"] = time;
         }
         (body, super::JSON)
-    }
-
-    fn push_probe(&self) -> Option<&'static str> {
-        Some("test")
-    }
-
-    fn one_webhook(&self) -> bool {
-        true
-    }
-
-    fn token_header(&self) -> Option<&'static str> {
-        Some("x-webhook-token")
     }
 
     fn error_code(&self, kind: ErrorKind) -> i64 {
@@ -339,7 +319,7 @@ fn down(shape: Shape, object: &mut Object) {
 /// A message or an artifact.
 fn holder_down(holder: &mut Object) {
     if let Some(extensions) = holder.shift_remove("extensions") {
-        walk::keep(holder, EXTENSIONS, extensions);
+        kept::keep_one(holder, EXTENSIONS, extensions);
     }
     walk::parts(holder, &mut parts::down);
 }
@@ -362,7 +342,7 @@ fn holder_up(holder: &mut Object) {
         let names = named.keys().cloned().map(Value::String).collect();
         holder.insert("extensions".to_owned(), Value::Array(names));
     }
-    if let Some(kept) = walk::take_kept(holder, EXTENSIONS) {
+    if let Some(kept) = kept::take_one(holder, EXTENSIONS) {
         holder.entry("extensions").or_insert(kept);
     }
     walk::parts(holder, &mut parts::up);
@@ -413,7 +393,7 @@ fn as_task(message: &Message) -> Value {
     };
     let mut value = json(&task);
     if let Value::Object(object) = &mut value {
-        walk::keep(object, MESSAGE, lowered(Shape::Message, json(message)));
+        kept::keep_one(object, MESSAGE, lowered(Shape::Message, json(message)));
     }
     value
 }

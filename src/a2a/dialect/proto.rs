@@ -33,7 +33,7 @@ use prost_reflect::{
 };
 use serde_json::{Number, Value};
 
-use super::Version;
+use super::{Version, kept};
 use crate::a2a::Object;
 use crate::a2a::fields::Fault;
 use crate::a2a::task::parse_time;
@@ -462,16 +462,8 @@ fn confine_to(descriptor: &MessageDescriptor, object: &mut Object, key: &str) ->
     if gone.is_empty() || !has_metadata(descriptor) {
         return gone;
     }
-    let metadata = object
-        .entry("metadata")
-        .or_insert_with(|| Value::Object(Object::new()));
-    if let Value::Object(metadata) = metadata {
-        let kept = metadata
-            .entry(key)
-            .or_insert_with(|| Value::Object(Object::new()));
-        if let Value::Object(kept) = kept {
-            merge(kept, gone);
-        }
+    if let Some(kept) = kept::place(object, key) {
+        merge(kept, gone);
     }
     Object::new()
 }
@@ -514,21 +506,16 @@ fn release_in(descriptor: &MessageDescriptor, object: &mut Object, key: &str, ex
     if !has_metadata(descriptor) {
         return;
     }
-    let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
-        return;
-    };
     let kept = if descriptor.name() == except {
-        None
+        Object::new()
     } else {
-        metadata.remove(key)
+        kept::take(object, key)
     };
     // Protobuf readers write an empty one where there was none.
-    if metadata.is_empty() {
+    if matches!(object.get("metadata"), Some(Value::Object(metadata)) if metadata.is_empty()) {
         object.remove("metadata");
     }
-    if let Some(Value::Object(kept)) = kept {
-        merge(object, kept);
-    }
+    merge(object, kept);
 }
 
 /// The message that the field holds, one or several of, where its members are its own.

@@ -79,16 +79,11 @@ impl Codec for PythonA2a {
     fn traits(&self) -> &'static Traits {
         &Traits {
             whole_tasks: true,
-            enveloped_frames: false,
-            one_task_per_stream: false,
             posts_tasks: true,
             ends_at_interrupt: true,
             stream_from_the_start: true,
             client_ids: true,
             errors_as_status: true,
-            stream_errors_as_frames: false,
-            a2a_version: None,
-            tenants: false,
             resubmits: true,
             worker: Presets {
                 // Every card claims it. A worker whose own route streams does the job there and nowhere else; the
@@ -101,6 +96,7 @@ impl Codec for PythonA2a {
                 callback: Some(true),
                 ..Presets::UNKNOWN
             },
+            ..Traits::PLAIN
         }
     }
 

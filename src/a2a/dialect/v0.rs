@@ -28,11 +28,11 @@
 
 use serde_json::Value;
 
-use super::codec::{Codec, Frame, Presets, Traits};
+use super::codec::{Codec, Frame, Traits};
 use super::shape::{self, Shape};
 use super::{Version, checks, json, jsonrpc, keyed, v0_2, v0_3, v1_0};
 use crate::a2a::error::ErrorKind;
-use crate::a2a::fields::{Fault, Model};
+use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::{PushConfigRequest, TaskRequest};
 use crate::a2a::{Answer, Object, Operation, PushConfig, Request, StreamResponse, Task};
 
@@ -51,19 +51,13 @@ pub(super) struct V0(pub(super) Version);
 
 /// One for both: over JSON-RPC they differ in a few errors and methods only.
 pub(super) const TRAITS: Traits = Traits {
-    whole_tasks: false,
     enveloped_frames: true,
     one_task_per_stream: true,
     posts_tasks: true,
     ends_at_interrupt: true,
     stream_from_the_start: true,
-    client_ids: false,
-    errors_as_status: false,
     stream_errors_as_frames: true,
-    a2a_version: None,
-    tenants: false,
-    resubmits: false,
-    worker: Presets::UNKNOWN,
+    ..Traits::PLAIN
 };
 
 impl Codec for V0 {
@@ -232,12 +226,11 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
             checks::inline_config(&send, "configuration.pushNotificationConfig.url")?;
             super::send_request(operation, send)
         }
-        Operation::GetTask => Request::GetTask(checks::get_task(params)?),
-        Operation::ListTasks => Request::ListTasks(params),
-        Operation::CancelTask | Operation::SubscribeToTask => {
-            let id = checks::take_id(&mut params, "id", "")?;
-            super::task_request(operation, TaskRequest { id, extra: params })
-        }
+        Operation::GetTask
+        | Operation::ListTasks
+        | Operation::CancelTask
+        | Operation::SubscribeToTask
+        | Operation::GetExtendedAgentCard => return v1_0::decode_request(operation, params),
         Operation::ListTaskPushNotificationConfigs => Request::ListPushConfigs(TaskRequest {
             id: checks::take_id(&mut params, "id", "taskId")?,
             extra: params,
@@ -261,7 +254,7 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
         }
         Operation::GetTaskPushNotificationConfig => {
             let task_id = checks::take_id(&mut params, "id", "taskId")?;
-            let id = crate::a2a::fields::string(&mut params, "pushNotificationConfigId", "")?;
+            let id = fields::string(&mut params, "pushNotificationConfigId", "")?;
             super::config_request(
                 operation,
                 PushConfigRequest {
@@ -283,7 +276,6 @@ pub(super) fn decode_request(operation: Operation, mut params: Object) -> Result
                 },
             )
         }
-        Operation::GetExtendedAgentCard => Request::GetExtendedAgentCard(params),
     })
 }
 

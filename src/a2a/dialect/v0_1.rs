@@ -26,7 +26,7 @@
 
 use serde_json::Value;
 
-use super::codec::{Codec, Frame, Presets, Traits};
+use super::codec::{Codec, Frame, Traits};
 use super::shape::{self, Shape};
 use super::v0;
 use super::{checks, json};
@@ -39,7 +39,6 @@ use crate::a2a::{
 };
 
 pub(super) mod down;
-pub(super) mod kept;
 pub(super) mod made;
 pub(super) mod up;
 
@@ -63,17 +62,11 @@ impl Codec for V0_1 {
             // Not for the frames, but for the place in it of an artifact.
             whole_tasks: true,
             enveloped_frames: true,
-            one_task_per_stream: false,
             posts_tasks: true,
             ends_at_interrupt: true,
             stream_from_the_start: true,
             client_ids: true,
-            errors_as_status: false,
-            stream_errors_as_frames: false,
-            a2a_version: None,
-            tenants: false,
-            resubmits: false,
-            worker: Presets::UNKNOWN,
+            ..Traits::PLAIN
         }
     }
 

@@ -41,6 +41,7 @@ use super::codec::{Codec, Frame, Traits};
 use super::proto::{self, decode_base64};
 use super::shape::{self, Shape};
 use super::v0::{self, KEPT};
+use super::walk::objects;
 use super::{Version, checks, grpc, json};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
@@ -550,14 +551,4 @@ fn up_send(operation: Operation, params: &mut Object) -> Result<(), Fault> {
         params.remove("configuration");
     }
     Ok(())
-}
-
-/// The objects in a list.
-fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
-    object
-        .get_mut(name)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::codec::{Codec, Frame, Presets, Traits};
+use super::codec::{Codec, Frame, Traits};
 use super::shape::{self, Form, Shape};
 use super::{checks, json, jsonrpc, keyed, v0};
 use crate::a2a::error::ErrorKind;
@@ -19,19 +19,10 @@ use crate::a2a::{A2aError, Answer, Object, Operation, PushConfig, Request, Strea
 pub(super) struct V1_0;
 
 static TRAITS: Traits = Traits {
-    whole_tasks: false,
     enveloped_frames: true,
-    one_task_per_stream: false,
-    posts_tasks: false,
-    ends_at_interrupt: false,
-    stream_from_the_start: false,
-    client_ids: false,
-    errors_as_status: false,
-    stream_errors_as_frames: false,
     a2a_version: Some("1.0"),
     tenants: true,
-    resubmits: false,
-    worker: Presets::UNKNOWN,
+    ..Traits::PLAIN
 };
 
 impl Codec for V1_0 {

@@ -49,13 +49,11 @@ impl Version {
         }
     }
 
-    /// Whether it is the way of one system, which its clients and servers alone speak: no card lists it.
+    /// Whether cards list it. The way that one system took is no news to its clients, and unknown to all others; clients of
+    /// 0.1 only know the address that they were given.
     #[must_use]
-    pub fn is_system(self) -> bool {
-        matches!(
-            self,
-            Version::PraisonAi | Version::FastA2a | Version::FastA2aV0
-        )
+    pub fn is_listed(self) -> bool {
+        matches!(self, Version::V0_2 | Version::V0_3 | Version::V1_0)
     }
 
     /// Whether it is older than 1.0: cards with one `url`, `X-A2A-Extensions`.

@@ -1,18 +1,28 @@
-//! Going through the JSON of a task, message or update in place, and the place where the dialects of single systems
-//! keep what their form has no room for. Knows no dialect.
-//!
-//! What is kept lies in the `metadata` of the task, message, artifact, update or part that it belongs to, under
-//! [`KEPT`]: every system passes `metadata` on, few pass members on that they do not know.
+//! Going through the JSON of a task, message or update in place. Knows no dialect.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::kept;
 use super::shape::Shape;
-use super::v0::KEPT;
 use crate::a2a::{Object, TaskState};
 
 /// The `status` of a task or status update.
 pub(super) fn status(object: &mut Object) -> Option<&mut Object> {
     object.get_mut("status")?.as_object_mut()
+}
+
+/// Writes the state of a task or status update by this name; gives the status and its state, for what else there is to do.
+pub(super) fn lower_state(
+    object: &mut Object,
+    name: fn(TaskState) -> &'static str,
+) -> Option<(&mut Object, TaskState)> {
+    let status = status(object)?;
+    let state = status
+        .get("state")
+        .and_then(TaskState::from_value)
+        .unwrap_or_default();
+    status.insert("state".to_owned(), Value::from(name(state)));
+    Some((status, state))
 }
 
 /// Every message in an object of this shape, itself included where it is one.
@@ -54,34 +64,9 @@ pub(super) fn objects<'a>(
         .filter_map(Value::as_object_mut)
 }
 
-/// Keeps a value beside the object.
-pub(super) fn keep(object: &mut Object, name: &str, value: Value) {
-    let metadata = object.entry("metadata").or_insert_with(|| json!({}));
-    // Metadata of another form is somebody's mistake, and not ours to mend.
-    if let Value::Object(metadata) = metadata
-        && let Value::Object(kept) = metadata.entry(KEPT).or_insert_with(|| json!({}))
-    {
-        kept.insert(name.to_owned(), value);
-    }
-}
-
-/// Takes back what [`keep`] has put there; metadata that holds nothing else goes with it.
-pub(super) fn take_kept(object: &mut Object, name: &str) -> Option<Value> {
-    let metadata = object.get_mut("metadata")?.as_object_mut()?;
-    let kept = metadata.get_mut(KEPT)?.as_object_mut()?;
-    let value = kept.shift_remove(name)?;
-    if kept.is_empty() {
-        metadata.shift_remove(KEPT);
-    }
-    if metadata.is_empty() {
-        object.shift_remove("metadata");
-    }
-    Some(value)
-}
-
 /// Gives a status the state that was kept because the dialect has no name for it.
 pub(super) fn restore_state(object: &mut Object) {
-    let Some(Value::String(name)) = take_kept(object, STATE) else {
+    let Some(Value::String(name)) = kept::take_one(object, STATE) else {
         return;
     };
     // Only what `name_state` writes: anything else is a stranger's.
@@ -104,7 +89,7 @@ pub(super) fn name_state(
         status.insert("state".to_owned(), Value::from(name));
     }
     if ambiguous {
-        keep(object, STATE, Value::from(state.name()));
+        kept::keep_one(object, STATE, Value::from(state.name()));
     }
 }
 

@@ -145,7 +145,6 @@ impl Shared {
             served: route
                 .serve
                 .iter()
-                .filter(|dialect| dialect.is_listed())
                 .filter_map(|dialect| {
                     let url = match dialect.binding {
                         Binding::Grpc => grpc_address(&base)?,

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::respond::Ready;
 use super::{Asked, Shared};
-use crate::a2a::dialect::invalid_params;
+use crate::a2a::dialect::{invalid_params, json};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::fields::{self, Fault, Model};
 use crate::a2a::request::Answer;
@@ -229,7 +229,7 @@ impl Shared {
             && let Ok(mut task) = Task::from_value(listed.clone())
         {
             map.map_task(&mut task);
-            *listed = crate::a2a::dialect::json(&task);
+            *listed = json(&task);
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Shared {
             .list(ListFilter {
                 route: asked.route.name.clone(),
                 tenant: asked.tenant.clone(),
-                owner: asked.principal,
+                owner: asked.principal(),
                 context_id: query.context_id,
                 state: query.state,
                 since: query.since,
@@ -259,8 +259,8 @@ impl Shared {
                 limit: usize::try_from(query.page_size).unwrap_or(usize::MAX),
             })
             .await?;
-        let tasks = page.records.iter().map(|record| {
-            let mut task = Task::clone(&record.task);
+        let tasks = page.records.into_iter().map(|record| {
+            let mut task = Arc::unwrap_or_clone(record.task);
             trim_history(&mut task, query.history_length);
             if !query.include_artifacts {
                 task.artifacts.clear();
@@ -268,7 +268,7 @@ impl Shared {
             asked
                 .renderer()
                 .stamp_task(record.epoch, record.last_seq, &mut task);
-            crate::a2a::dialect::json(&task)
+            json(&task)
         });
         let list = Object::from_iter([
             ("tasks".to_owned(), tasks.collect()),
@@ -287,7 +287,7 @@ impl Shared {
     async fn read_unwatched(&self, asked: &Asked) -> Result<(), StoreError> {
         let filter = TaskFilter {
             route: Some(asked.route.name.to_string()),
-            owner: Some(asked.principal),
+            owner: Some(asked.principal()),
             unfinished: true,
             limit: MAX_READ,
             ..TaskFilter::default()

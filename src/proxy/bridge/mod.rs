@@ -14,7 +14,7 @@ mod task;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::request::Parts;
@@ -184,11 +184,7 @@ impl Service<Routed> for Bridge {
                     call.renderer.show_generations();
                 }
                 let asked = Asked(Box::new(Facts {
-                    principal: principal(
-                        &request.route.name,
-                        &request.parts.headers,
-                        &request.route.identity_headers,
-                    ),
+                    principal: OnceLock::new(),
                     tenant: call.tenant(),
                     parts: request.parts,
                     route: request.route,
@@ -208,7 +204,8 @@ struct Facts {
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
-    principal: Principal,
+    /// A digest, made when it is asked for: what is not kept here needs none.
+    principal: OnceLock<Principal>,
     tenant: Arc<str>,
 }
 
@@ -227,6 +224,17 @@ impl Asked {
             tenant: self.tenant.clone(),
             id: id.into(),
         }
+    }
+
+    /// Who asks.
+    fn principal(&self) -> Principal {
+        *self.principal.get_or_init(|| {
+            principal(
+                &self.route.name,
+                &self.parts.headers,
+                &self.route.identity_headers,
+            )
+        })
     }
 
     fn context(&self) -> CallContext {
@@ -248,6 +256,9 @@ impl Asked {
     }
 
     fn taken_for(self, other: Dialect) -> Self {
+        if self.call.is_of(other) {
+            return self;
+        }
         let Facts {
             parts,
             route,
@@ -349,7 +360,7 @@ impl Shared {
             }
         };
         // Boxed: the worker is seldom asked, and a call that has no record at all would carry what asking takes.
-        let allowed = record.owner == asked.principal
+        let allowed = record.owner == asked.principal()
             || Box::pin(async {
                 let context = asked.context();
                 self.access
@@ -357,7 +368,7 @@ impl Shared {
                         &self.sources,
                         &asked.route,
                         &record,
-                        asked.principal,
+                        asked.principal(),
                         &context,
                     )
                     .await

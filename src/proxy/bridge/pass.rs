@@ -22,6 +22,7 @@ use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::grpc::is_grpc;
+use crate::wire::headers::is_event_stream;
 use crate::wire::{Body, KeepAliveSse, collect};
 use crate::worker::{CallError, Worker, below, is_hop_by_hop};
 
@@ -235,15 +236,6 @@ fn is_plain(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value: &HeaderValue| {
-            value.as_bytes().len() >= 17
-                && value.as_bytes()[..17].eq_ignore_ascii_case(b"text/event-stream")
-        })
 }
 
 fn clone_head(parts: &Parts) -> Parts {

@@ -24,9 +24,13 @@ impl Shared {
         if kept.is_none() && self.passes_push(&asked).await? {
             return self.pass_call(asked).await;
         }
-        if kept.is_none() && self.offers_push(&asked)? && is_probe(&asked, &config.task_id) {
-            self.probes
-                .keep(asked.key(&config.task_id), asked.principal, config.clone());
+        if kept.is_none() && is_probe(&asked, &config.task_id) {
+            self.offers_push(&asked)?;
+            self.probes.keep(
+                asked.key(&config.task_id),
+                asked.principal(),
+                config.clone(),
+            );
             return Ok(Ready::new(&asked, &Answer::PushConfig(config)).into_response());
         }
         let (id, mut config) = self.checked_push(&asked, config)?;
@@ -127,7 +131,7 @@ impl Shared {
         if is_probe(&asked, &delete.task_id)
             && self
                 .probes
-                .forget(&asked.key(&delete.task_id), asked.principal)
+                .forget(&asked.key(&delete.task_id), asked.principal())
         {
             return Ok(Ready::new(&asked, &Answer::Empty).into_response());
         }
@@ -138,8 +142,8 @@ impl Shared {
         let ids = match delete.id {
             Some(id) => vec![id],
             // All that its requester can mean who does not name one.
-            None if asked.call.dialect.one_webhook() => store
-                .registrations(&record.key)
+            None if asked.call.dialect.traits().one_webhook => self
+                .webhooks_of(&record)
                 .await?
                 .into_iter()
                 .map(|registration| registration.id)
@@ -171,7 +175,7 @@ impl Shared {
     /// What the requester has registered to find out whether it can.
     fn probe(&self, asked: &Asked, task: &str) -> Option<PushConfig> {
         is_probe(asked, task)
-            .then(|| self.probes.get(&asked.key(task), asked.principal))
+            .then(|| self.probes.get(&asked.key(task), asked.principal()))
             .flatten()
     }
 
@@ -206,7 +210,7 @@ impl Shared {
 
 /// Whether this is the task that clients of this form name when they only want to know whether webhooks are taken.
 fn is_probe(asked: &Asked, task: &str) -> bool {
-    asked.call.dialect.push_probe() == Some(task)
+    asked.call.dialect.traits().push_probe == Some(task)
 }
 
 fn no_config(get: &PushConfigRequest) -> A2aError {

@@ -155,7 +155,7 @@ impl Repeats {
         let submission = Submission {
             route: asked.route.name.clone(),
             tenant: asked.tenant.clone(),
-            owner: asked.principal,
+            owner: asked.principal(),
             message_id: send.message.message_id.clone(),
             said: said(send),
         };

@@ -67,20 +67,13 @@ pub(super) fn add_extensions(
         extensions
     };
     if let Some(active) = active {
-        let [new, old] = extension::HEADERS;
-        let name = if asked.call.dialect.version.is_v0() {
-            old
-        } else {
-            new
-        };
-        headers.insert(name, active);
+        headers.insert(extension::header(asked.call.dialect.version), active);
     }
 }
 
 /// Names one more active extension, beside those of the worker.
 pub(super) fn name_extension(headers: &mut HeaderMap, dialect: Dialect, uri: &'static str) {
-    let [new, old] = extension::HEADERS;
-    let name = if dialect.version.is_v0() { old } else { new };
+    let name = extension::header(dialect.version);
     let value = match headers.get(&name).and_then(|value| value.to_str().ok()) {
         Some(others) => HeaderValue::from_str(&format!("{others}, {uri}")),
         None => Ok(HeaderValue::from_static(uri)),
@@ -156,7 +149,8 @@ where
         futures_util::TryStreamExt::map_err(rest, BoxError::from),
     )));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let media_type = named.renderer().media_type();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // A proxy that waits for the end of the answer would undo it all.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     add_extensions(headers, &named, None);

@@ -27,6 +27,7 @@ use crate::store::{StoreError, TaskRecord};
 use crate::task::{Seq, TaskKey};
 use crate::telemetry;
 use crate::wire::Body;
+use crate::wire::headers::preferences;
 
 /// The id of a webhook where a task has one at most.
 const ONE_WEBHOOK: &str = "webhook";
@@ -95,7 +96,7 @@ impl Shared {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),
             requester: asked.call.dialect,
-            owner: asked.principal,
+            owner: asked.principal(),
             later: context.for_later(&asked.route.identity_headers),
             context,
             request: send,
@@ -204,7 +205,7 @@ impl Shared {
         let Some(record) = self.sources.hub().record(&asked.key(&id)).await? else {
             return Ok(None);
         };
-        if record.owner != asked.principal {
+        if record.owner != asked.principal() {
             return Err(taken(&id).into());
         }
         if record.task.status.state.is_terminal() {
@@ -296,8 +297,8 @@ impl Shared {
             .ok_or(StoreError::NotFound)?;
         let policy = &asked.route.sink;
         Ok(Body::from_frames(
-            sse::EventStream {
-                first,
+            Box::new(sse::EventStream {
+                first: first.map(Box::new),
                 follow,
                 epoch: record.epoch,
                 renderer: asked.renderer().clone(),
@@ -307,15 +308,15 @@ impl Shared {
                 max_life: policy.stream_max_life,
                 counted: telemetry::event::Counted::stream(&asked.route.name),
                 closing: self.closing.clone(),
-            }
+            })
             .frames(),
         ))
     }
 
-    /// Refuses webhooks where the route does not offer them; true where it does.
-    pub(super) fn offers_push(&self, asked: &Asked) -> Result<bool, Error> {
+    /// Refuses webhooks where the route does not offer them.
+    pub(super) fn offers_push(&self, asked: &Asked) -> Result<(), Error> {
         if asked.route.offers(Mode::Push) {
-            return Ok(true);
+            return Ok(());
         }
         Err(A2aError::new(
             ErrorKind::PushNotificationNotSupported,
@@ -342,7 +343,7 @@ impl Shared {
             .take()
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| {
-                if asked.call.dialect.one_webhook() {
+                if asked.call.dialect.traits().one_webhook {
                     // The next one takes its place.
                     ONE_WEBHOOK.to_owned()
                 } else {
@@ -399,12 +400,7 @@ async fn outcome(
 
 /// Whether the requester would rather not wait, though its dialect has no word for that (RFC 7240 §4.1).
 fn prefers_at_once(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("prefer")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+    preferences(headers).any(|(name, _)| name.eq_ignore_ascii_case("respond-async"))
 }
 
 fn taken(id: &str) -> A2aError {

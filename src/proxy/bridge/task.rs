@@ -186,7 +186,7 @@ impl Shared {
         let timeout = asked.upstream().policy.call_timeout;
         let late = worker
             .known_now()
-            .is_some_and(|known| known.dialect.cancels_late());
+            .is_some_and(|known| known.dialect.traits().cancels_late);
         // By itself: the worker is told even if the requester goes away, or the answer takes long.
         let telling = tokio::spawn(async move { worker.call(&request, &context, timeout).await });
         if late {
@@ -295,7 +295,7 @@ impl Shared {
             .adopt(
                 &asked.key(id),
                 asked.upstream(),
-                asked.principal,
+                asked.principal(),
                 &context,
                 &context.for_later(&asked.route.identity_headers),
             )

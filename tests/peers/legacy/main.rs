@@ -21,6 +21,8 @@ mod heard;
 #[path = "../script.rs"]
 #[allow(dead_code, reason = "only its form of an artifact is used here")]
 mod script;
+#[path = "../verdict.rs"]
+mod verdict;
 
 use std::sync::Arc;
 
@@ -31,7 +33,7 @@ use tokio::task::JoinSet;
 use crate::children::Server;
 use crate::plan::{Cell, OWN, Program, REQUESTERS, Trial, WORKERS};
 use crate::process::{Places, run_client, start_gates, start_sidecar, start_worker};
-use crate::report::{Verdict, Verdicts};
+use crate::verdict::{Verdict, Verdicts, conclude};
 
 /// Workers under way at once: most of their time is that of jobs.
 const WORKERS_AT_ONCE: usize = 4;
@@ -40,10 +42,6 @@ const CLIENTS_AT_ONCE: usize = 8;
 /// Client processes under way at once at a worker that does one job after another: with more, a client's own patience
 /// would end before its turn comes.
 const CLIENTS_IN_A_QUEUE: usize = 2;
-/// Failing cells that are printed; all are in `legacy.json`.
-const SHOWN_FAILURES: usize = 60;
-/// How much of a failing cell's faults is printed (characters): enough to recognise it.
-const SHOWN_CHARS: usize = 400;
 
 /// First without the sidecar: if other pairs failed there than are known to, the peers would not be what they are
 /// taken for, and what follows would prove nothing.
@@ -62,28 +60,15 @@ async fn every_legacy_pair_works_through_the_sidecar_and_only_the_known_ones_wit
     let verdicts = run("legacy", trials, Way::Sidecar).await;
 
     let places = Places::find("legacy").unwrap_or_else(|fault| panic!("{fault}"));
-    let table = report::markdown(&verdicts);
-    std::fs::write(places.installed.join("legacy.md"), &table).expect("legacy.md can be written");
-    let details = report::details(&verdicts).to_string();
-    std::fs::write(places.installed.join("legacy.json"), details)
-        .expect("legacy.json can be written");
-    println!("\n{table}");
-
-    let failing: Vec<_> = verdicts
-        .iter()
-        .filter(|(_, verdict)| !verdict.is_good())
-        .collect();
-    for (id, verdict) in failing.iter().take(SHOWN_FAILURES) {
-        let faults = verdict.faults.join("; ");
-        let shown: String = faults.chars().take(SHOWN_CHARS).collect();
-        println!("{id}: {shown}");
-    }
-    assert!(
-        failing.is_empty(),
-        "{} of {planned} pairs fail, all told in target/peers/legacy.json",
-        failing.len()
+    let (table, details) = (report::markdown(&verdicts), report::details(&verdicts));
+    conclude(
+        &places.installed,
+        "legacy",
+        planned,
+        &verdicts,
+        &table,
+        &details,
     );
-    assert_eq!(verdicts.len(), planned, "cells are missing");
 }
 
 async fn only_the_known_pairs_work_directly() {
@@ -222,28 +207,18 @@ async fn start(
 fn judged(cells: &[&Cell], lines: &[Value], jobs: &[String], way: Way) -> Verdicts {
     let verdict = |cell: &&Cell| {
         let name = &cell.order()["id"];
-        let verdict = match lines.iter().find(|line| line["cell"] == *name) {
-            Some(line) => Verdict {
-                faults: match way {
-                    Way::Direct => judge::delivered(cell, line).err().into_iter().collect(),
-                    Way::Sidecar => judge::faults(cell, line, jobs),
-                },
-                line: line.clone(),
-            },
-            None => Verdict {
-                faults: vec!["the client said nothing of this cell".to_owned()],
-                line: Value::Null,
-            },
-        };
+        let line = lines.iter().find(|line| line["cell"] == *name);
+        let verdict = Verdict::of(line, |line| match way {
+            Way::Direct => judge::delivered(cell, line).err().into_iter().collect(),
+            Way::Sidecar => judge::faults(cell, line, jobs),
+        });
         (cell.id.clone(), verdict)
     };
     cells.iter().map(verdict).collect()
 }
 
 fn all_fail<'a>(cells: impl Iterator<Item = &'a Cell>, fault: &str) -> Verdicts {
-    let verdict = || Verdict {
-        faults: vec![fault.to_owned()],
-        line: Value::Null,
-    };
-    cells.map(|cell| (cell.id.clone(), verdict())).collect()
+    cells
+        .map(|cell| (cell.id.clone(), Verdict::failed(fault)))
+        .collect()
 }

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::verdict::selected;
+
 /// Seconds that a worker's job takes: longer than the second after which the sidecar announces a task itself, so that a
 /// requester which does not want to wait always finds the task unfinished.
 const JOB: u64 = 2;
@@ -404,15 +406,4 @@ pub(crate) fn directly() -> Vec<Trial> {
         }
     }
     trials
-}
-
-fn selected(only: &str, id: &str) -> bool {
-    only.split(',').any(|pattern| {
-        let mut segments = id.split('/');
-        pattern.split('/').all(|wanted| {
-            segments
-                .next()
-                .is_some_and(|segment| wanted == "*" || wanted == segment)
-        })
-    })
 }

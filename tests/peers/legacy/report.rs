@@ -1,46 +1,11 @@
 //! What came of the cells as tables, and everything about every cell as JSON.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use crate::plan::{OWN, REQUESTERS, WITHOUT_A_CALL, WORKERS};
-
-/// The verdict on one cell.
-#[derive(Clone, Debug)]
-pub(crate) struct Verdict {
-    pub(crate) faults: Vec<String>,
-    /// What the client wrote.
-    pub(crate) line: Value,
-}
-
-impl Verdict {
-    pub(crate) fn is_good(&self) -> bool {
-        self.faults.is_empty()
-    }
-}
-
-/// The verdicts by cell id.
-pub(crate) type Verdicts = BTreeMap<String, Verdict>;
-
-/// Cells that pass and all cells, under a prefix of the cell ids.
-fn count(verdicts: &Verdicts, prefix: &str) -> (usize, usize) {
-    let under = verdicts
-        .range(prefix.to_owned()..)
-        .take_while(|(id, _)| id.starts_with(prefix));
-    under.fold((0, 0), |(good, all), (_, verdict)| {
-        (good + usize::from(verdict.is_good()), all + 1)
-    })
-}
-
-fn mark((good, all): (usize, usize)) -> String {
-    match (good, all) {
-        (_, 0) => "-".to_owned(),
-        (good, all) if good == all => format!("✓ {all}"),
-        (good, all) => format!("**{} of {all} fail**", all - good),
-    }
-}
+use crate::verdict::{Verdicts, count, mark};
 
 /// The verdicts in Markdown: each system with itself, then with all others, then by requester and mode.
 pub(crate) fn markdown(verdicts: &Verdicts) -> String {

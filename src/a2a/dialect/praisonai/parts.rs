@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::a2a::Object;
-use crate::a2a::dialect::walk;
+use crate::a2a::dialect::kept;
 
 /// Their member for the content, with that of a file in 0.3. Bytes before a link, as in 0.3.
 const FILES: [(&str, &str); 2] = [("fileWithBytes", "bytes"), ("fileWithUri", "uri")];
@@ -74,7 +74,7 @@ pub(super) fn up(part: &mut Object) {
             file.insert(ours.to_owned(), value);
         }
     }
-    if let Some(Value::Bool(true)) = walk::take_kept(part, BYTES)
+    if let Some(Value::Bool(true)) = kept::take_one(part, BYTES)
         && let Some((_, bytes)) = file
             .get("uri")
             .and_then(Value::as_str)
@@ -101,5 +101,5 @@ pub(super) fn link_bytes(part: &mut Object) {
         .unwrap_or(UNKNOWN_BYTES);
     let link = format!("data:{media_type};base64,{bytes}");
     part.insert("fileWithUri".to_owned(), Value::String(link));
-    walk::keep(part, BYTES, Value::Bool(true));
+    kept::keep_one(part, BYTES, Value::Bool(true));
 }

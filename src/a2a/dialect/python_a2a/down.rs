@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{FORM, FORM_CONTENT, FORM_RAW, FORM_TEXT, FORM_VALUE, MARK, ROLE};
-use crate::a2a::dialect::v0::{self, down::objects};
-use crate::a2a::dialect::v0_1::{self, down::rename, kept, made};
+use crate::a2a::dialect::v0_1::{self, down::rename, made};
+use crate::a2a::dialect::walk::{self, objects};
+use crate::a2a::dialect::{kept, v0};
 use crate::a2a::{Object, TaskState};
 
 /// A send: the task that it begins. `id`: its own.
@@ -65,11 +66,7 @@ pub(super) fn message(value: &mut Value, speaker: &str) {
         *value = data.clone();
         return;
     }
-    let role = match object.get("role").and_then(Value::as_str) {
-        Some("ROLE_USER") => "user",
-        Some("ROLE_AGENT") => "agent",
-        _ => speaker,
-    };
+    let role = v0::down::role_name(object, speaker);
     match mark.get(ROLE) {
         Some(Value::Null) => {
             object.remove("role");
@@ -156,14 +153,9 @@ fn only_part(object: &Object) -> Option<&Object> {
 }
 
 fn status_of(object: &mut Object) {
-    let Some(Value::Object(status)) = object.get_mut("status") else {
+    let Some((status, state)) = walk::lower_state(object, state_name) else {
         return;
     };
-    let state = status
-        .get("state")
-        .and_then(TaskState::from_value)
-        .unwrap_or_default();
-    status.insert("state".to_owned(), Value::from(state_name(state)));
     if let Some(value) = status.get_mut("message") {
         message(value, "agent");
     }

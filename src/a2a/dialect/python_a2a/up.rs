@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{FORM, FORM_CONTENT, FORM_RAW, FORM_TEXT, FORM_VALUE, MADE, MARK, ROLE};
 use crate::a2a::Object;
-use crate::a2a::dialect::v0::{self, down::objects};
-use crate::a2a::dialect::v0_1::{self, down::rename, kept, made};
+use crate::a2a::dialect::v0_1::{self, down::rename, made};
+use crate::a2a::dialect::walk::objects;
+use crate::a2a::dialect::{kept, v0};
 use crate::a2a::fields::Fault;
 
 /// What a send says beside the canonical request.
@@ -166,12 +167,7 @@ fn read_message(object: &mut Object, speaker: &str, id: impl FnOnce(&Object) -> 
     let mut mark = Object::new();
     match object.get("role") {
         Some(Value::String(role)) if role == "user" || role == "agent" => {
-            let role = if role == "user" {
-                "ROLE_USER"
-            } else {
-                "ROLE_AGENT"
-            };
-            object.insert("role".to_owned(), Value::from(role));
+            v0::up::raise_role(object);
         }
         Some(Value::String(role)) if role.starts_with("ROLE_") => {}
         _ => {
@@ -288,11 +284,7 @@ fn status_of(object: &mut Object) {
     let Value::Object(status) = status else {
         return;
     };
-    if let Some(Value::String(name)) = status.get_mut("state")
-        && let Some(state) = v0::up::state(name)
-    {
-        *name = state.name().to_owned();
-    }
+    v0::up::raise_state(status);
     if status.get("message").is_some_and(Value::is_null) {
         status.remove("message");
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{DATA_PART_COMPAT, KEPT, UNKNOWN_PART};
 use crate::a2a::dialect::shape::Shape;
+use crate::a2a::dialect::walk::{self, objects};
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send.
@@ -85,25 +86,25 @@ pub fn shape(shape: Shape, object: &mut Object) {
 
 /// `speaker`: the role of a message that names none, which 0.x clients refuse.
 fn message(object: &mut Object, speaker: &str) {
-    let role = match object.get("role").and_then(Value::as_str) {
-        Some("ROLE_USER") => "user",
-        Some("ROLE_AGENT") => "agent",
-        _ => speaker,
-    };
+    let role = role_name(object, speaker);
     object.insert("role".to_owned(), Value::from(role));
     object.insert("kind".to_owned(), Value::from(Shape::Message.kind()));
     parts_of(object);
 }
 
+/// A message's role by its name in 0.x. `speaker`: that of one which names none.
+pub(in crate::a2a::dialect) fn role_name<'a>(message: &Object, speaker: &'a str) -> &'a str {
+    match message.get("role").and_then(Value::as_str) {
+        Some("ROLE_USER") => "user",
+        Some("ROLE_AGENT") => "agent",
+        _ => speaker,
+    }
+}
+
 fn status_of(object: &mut Object) {
-    let Some(Value::Object(status)) = object.get_mut("status") else {
+    let Some((status, _)) = walk::lower_state(object, state_name) else {
         return;
     };
-    let state = status
-        .get("state")
-        .and_then(TaskState::from_value)
-        .unwrap_or_default();
-    status.insert("state".to_owned(), Value::from(state_name(state)));
     if let Some(Value::Object(object)) = status.get_mut("message") {
         message(object, "agent");
     }
@@ -216,14 +217,4 @@ fn set_metadata(part: &mut Object, name: &str, value: Value) {
     if let Value::Object(metadata) = metadata {
         metadata.insert(name.to_owned(), value);
     }
-}
-
-/// The objects in a list.
-pub fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
-    object
-        .get_mut(name)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }

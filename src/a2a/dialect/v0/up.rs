@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use super::{DATA_PART_COMPAT, KEPT, UNKNOWN_PART};
+use crate::a2a::dialect::kept;
 use crate::a2a::dialect::shape::Shape;
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send.
@@ -64,25 +66,35 @@ fn task(object: &mut Object) {
 
 fn message(object: &mut Object) {
     drop_kind(object, Shape::Message.kind());
-    if let Some(Value::String(role)) = object.get_mut("role") {
+    raise_role(object);
+    parts_of(object);
+}
+
+/// Gives a message's role its canonical name.
+pub fn raise_role(message: &mut Object) {
+    if let Some(Value::String(role)) = message.get_mut("role") {
         match role.as_str() {
             "user" => *role = "ROLE_USER".to_owned(),
             "agent" => *role = "ROLE_AGENT".to_owned(),
             _ => {}
         }
     }
-    parts_of(object);
+}
+
+/// Gives the state of a status its canonical name.
+pub fn raise_state(status: &mut Object) {
+    if let Some(Value::String(name)) = status.get_mut("state")
+        && let Some(state) = state(name)
+    {
+        *name = state.name().to_owned();
+    }
 }
 
 fn status_of(object: &mut Object) {
     let Some(Value::Object(status)) = object.get_mut("status") else {
         return;
     };
-    if let Some(Value::String(name)) = status.get_mut("state")
-        && let Some(state) = state(name)
-    {
-        *name = state.name().to_owned();
-    }
+    raise_state(status);
     if let Some(Value::Object(object)) = status.get_mut("message") {
         message(object);
     }
@@ -133,25 +145,24 @@ fn part(part: &mut Object) {
         }
     }
     drop_content_kind(part);
+    let kept = kept::take(part, KEPT);
+    let compat = take_compat(part);
+    restore(part, kept, compat);
+}
+
+/// Takes the mark of data that is no object out, and metadata that holds nothing else with it.
+fn take_compat(part: &mut Object) -> bool {
     let Some(Value::Object(metadata)) = part.get_mut("metadata") else {
-        return;
+        return false;
     };
-    let kept = match metadata.remove(KEPT) {
-        Some(Value::Object(kept)) => kept,
-        Some(other) => {
-            metadata.insert(KEPT.to_owned(), other);
-            Object::new()
-        }
-        None => Object::new(),
-    };
-    let compat = metadata.get(DATA_PART_COMPAT) == Some(&Value::Bool(true));
-    if compat {
-        metadata.remove(DATA_PART_COMPAT);
+    if metadata.get(DATA_PART_COMPAT) != Some(&Value::Bool(true)) {
+        return false;
     }
-    if (compat || !kept.is_empty()) && metadata.is_empty() {
+    metadata.remove(DATA_PART_COMPAT);
+    if metadata.is_empty() {
         part.remove("metadata");
     }
-    restore(part, kept, compat);
+    true
 }
 
 /// Gives a part back what [`super::down`] has put into its metadata.
@@ -169,9 +180,7 @@ fn restore(part: &mut Object, mut kept: Object, compat: bool) {
     {
         part.extend(members);
     }
-    for (name, value) in kept {
-        part.entry(name).or_insert(value);
-    }
+    kept::restore(part, kept);
 }
 
 /// Drops the `kind` of a part whose content says the same.
@@ -203,14 +212,4 @@ fn move_member(from: &mut Object, name: &str, to: &mut Object, new_name: &str) {
     {
         to.insert(new_name.to_owned(), value);
     }
-}
-
-/// The objects in a list.
-fn objects<'a>(object: &'a mut Object, name: &str) -> impl Iterator<Item = &'a mut Object> {
-    object
-        .get_mut(name)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }

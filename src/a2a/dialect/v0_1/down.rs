@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{MADE, STATE, kept, made};
-use crate::a2a::dialect::v0::{self, KEPT, down::objects};
+use super::{MADE, STATE, made};
+use crate::a2a::dialect::kept;
+use crate::a2a::dialect::v0::{self, KEPT};
+use crate::a2a::dialect::walk::{self, objects};
 use crate::a2a::{Artifact, Object, TaskState};
 
 /// What is told with a state that 0.1 has no name for, where the worker says nothing itself.
@@ -84,11 +86,7 @@ pub(super) fn artifact_update(object: &mut Object, index: u64) {
 
 /// A message; `speaker` is the role of one that names none.
 pub(in crate::a2a::dialect) fn message(object: &mut Object, speaker: &str) {
-    let role = match object.get("role").and_then(Value::as_str) {
-        Some("ROLE_USER") => "user",
-        Some("ROLE_AGENT") => "agent",
-        _ => speaker,
-    };
+    let role = v0::down::role_name(object, speaker);
     object.insert("role".to_owned(), Value::from(role));
     parts_of(object);
     kept::move_kept(
@@ -100,23 +98,14 @@ pub(in crate::a2a::dialect) fn message(object: &mut Object, speaker: &str) {
             .as_str()
             .is_some_and(|id| made::is_message_id(id, object))
     {
-        kept::keep(
-            object,
-            KEPT,
-            [("messageId".to_owned(), id)].into_iter().collect(),
-        );
+        kept::keep_one(object, "messageId", id);
     }
 }
 
 fn status_of(object: &mut Object) {
-    let Some(Value::Object(status)) = object.get_mut("status") else {
+    let Some((status, state)) = walk::lower_state(object, state_name) else {
         return;
     };
-    let state = status
-        .get("state")
-        .and_then(TaskState::from_value)
-        .unwrap_or_default();
-    status.insert("state".to_owned(), Value::from(state_name(state)));
     if let Some(Value::Object(object)) = status.get_mut("message") {
         message(object, "agent");
     }
@@ -157,11 +146,7 @@ fn artifact(object: &mut Object, index: u64) {
     if let Some(id) = object.remove("artifactId")
         && id != made::artifact_id(index).as_str()
     {
-        kept::keep(
-            object,
-            KEPT,
-            [("artifactId".to_owned(), id)].into_iter().collect(),
-        );
+        kept::keep_one(object, "artifactId", id);
     }
     object.insert("index".to_owned(), Value::from(index));
 }

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::down::rename;
-use super::{MADE, STATE, kept, made};
-use crate::a2a::dialect::v0::{self, KEPT, down::objects};
+use super::{MADE, STATE, made};
+use crate::a2a::dialect::kept;
+use crate::a2a::dialect::v0::{self, KEPT};
+use crate::a2a::dialect::walk::objects;
 use crate::a2a::{Object, TaskState};
 
 /// The parameters of a send. Gives the task's id where the requester has chosen one.
@@ -146,13 +148,7 @@ fn read_message(object: &mut Object, id: impl FnOnce(&Object) -> String) {
         }
         kept
     };
-    if let Some(Value::String(role)) = object.get_mut("role") {
-        match role.as_str() {
-            "user" => *role = "ROLE_USER".to_owned(),
-            "agent" => *role = "ROLE_AGENT".to_owned(),
-            _ => {}
-        }
-    }
+    v0::up::raise_role(object);
     parts_of(object);
     kept::restore(object, kept);
 }
@@ -161,11 +157,7 @@ fn status_of(object: &mut Object) {
     let Some(Value::Object(status)) = object.get_mut("status") else {
         return;
     };
-    if let Some(Value::String(name)) = status.get_mut("state")
-        && let Some(state) = v0::up::state(name)
-    {
-        *name = state.name().to_owned();
-    }
+    v0::up::raise_state(status);
     heard_state(status);
     if let Some(Value::Object(object)) = status.get_mut("message") {
         worker_message(object, &mut HashMap::new());
