@@ -1,25 +1,25 @@
 //! The blocking source: the one answer of a worker that answers when it is done, after the task has been announced.
 
 use super::Mode;
-use super::open::{Pending, outcome};
-use super::supervise::{Left, Watch, Way, told};
+use super::open::outcome;
+use super::supervise::{Left, Unanswered, Watch, Way, told};
 use crate::a2a::request::TaskRequest;
 use crate::a2a::{Message, Request, StreamResponse, Task, TaskState};
 use crate::store::{StoreError, TaskRecord};
+use crate::worker::CallContext;
 
 impl Watch {
     pub(super) async fn opening(
         &mut self,
         record: &TaskRecord,
-        mut pending: Pending,
-        mode: Mode,
+        mut unanswered: Unanswered,
     ) -> Left {
         let opened = tokio::select! {
             () = self.stop.cancelled() => {
-                Box::pin(self.cancel_when_named(record, pending)).await;
+                Box::pin(self.cancel_when_named(record, unanswered)).await;
                 return Left::Done;
             }
-            opened = pending.as_mut() => opened,
+            opened = unanswered.pending.as_mut() => opened,
         };
         let opening = match opened {
             Ok(opening) => opening,
@@ -57,46 +57,51 @@ impl Watch {
             && let Some(id) = named
         {
             // A cancel has come just now.
-            Box::pin(self.cancel_named(record, id)).await;
+            Box::pin(self.cancel_named(record, id, &unanswered.context)).await;
             return Left::Done;
         }
         match opening.stream {
             Some(stream) => Left::For(Way::Stream(stream)),
-            None if mode == Mode::Push => Left::For(Way::Push),
-            None if mode == Mode::Callback => Left::For(Way::Callback),
+            None if unanswered.way == Mode::Push => Left::For(Way::Push),
+            None if unanswered.way == Mode::Callback => Left::For(Way::Callback),
             None => Left::For(Way::Choose),
         }
     }
 
     /// The task has been canceled here before the worker has named it: as soon as it does, it is told, so that it works no
     /// further for nobody. The wait is as long as that for any answer to a send.
-    async fn cancel_when_named(&self, record: &TaskRecord, pending: Pending) {
-        if !self.is_canceled().await {
+    pub(super) async fn cancel_when_named(&self, record: &TaskRecord, unanswered: Unanswered) {
+        if record.link.task_id.is_some() || !self.is_canceled().await {
             return;
         }
         let opened = tokio::select! {
             () = self.sources.inner.stop.cancelled() => return,
-            opened = pending => opened,
+            opened = unanswered.pending => opened,
         };
         if let Ok(opening) = opened
             && let Some(id) = unfinished(&opening.first)
         {
-            self.cancel_named(record, id).await;
+            self.cancel_named(record, id, &unanswered.context).await;
         }
     }
 
     /// Tells the worker, once. What it says to that changes nothing: the first end holds.
-    async fn cancel_named(&self, record: &TaskRecord, id: String) {
-        if !self.is_canceled().await {
+    async fn cancel_named(&self, record: &TaskRecord, id: String, context: &CallContext) {
+        if record.link.task_id.is_some() || !self.is_canceled().await {
             return;
         }
-        let context = self.sources.context_of(record, &self.upstream);
+        let none = CallContext::default();
+        let context = if self.upstream.worker.has_own_headers() {
+            &none
+        } else {
+            context
+        };
         let timeout = self.upstream.policy.call_timeout;
         let request = Request::CancelTask(TaskRequest {
             id,
             ..TaskRequest::default()
         });
-        let told = self.upstream.worker.call(&request, &context, timeout);
+        let told = self.upstream.worker.call(&request, context, timeout);
         let told = tokio::select! {
             () = self.sources.inner.stop.cancelled() => return,
             told = told => told,
