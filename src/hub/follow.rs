@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::live::{Entry, Live};
 use crate::store::{Store, StoreError, TaskRecord};
 use crate::task::Seq;
@@ -17,7 +15,6 @@ const BATCH: usize = 64;
 pub struct Follow {
     store: Arc<dyn Store>,
     live: Arc<Live>,
-    tail: watch::Receiver<Seq>,
     cursor: Seq,
     ready: VecDeque<Arc<Entry>>,
 }
@@ -37,7 +34,6 @@ impl Follow {
         live.demand_more();
         Self {
             store,
-            tail: live.tail(),
             live,
             cursor: after,
             ready: VecDeque::new(),
@@ -53,7 +49,7 @@ impl Follow {
     /// Whether the log holds more than was given out.
     #[must_use]
     pub fn behind(&self) -> bool {
-        *self.tail.borrow() > self.cursor
+        self.live.last_seq() > self.cursor
     }
 
     /// The next event; waits until there is one. Cancel-safe.
@@ -67,8 +63,7 @@ impl Follow {
                 return Ok(Next::Event(entry));
             }
             let cursor = self.cursor;
-            // The sender lives in `live`, which this holds: the channel cannot close.
-            let _ = self.tail.wait_for(|tail| *tail > cursor).await;
+            self.live.wait_past(cursor).await;
             if let Some(recent) = self.live.recent(self.cursor) {
                 self.ready.extend(recent);
                 continue;
@@ -87,7 +82,7 @@ impl Follow {
             }
             // The store may hold an event that is about to be published: a reader who had it already would find the task
             // as it was before it. Its own turn comes when the tail has reached it.
-            let tail = *self.tail.borrow();
+            let tail = self.live.last_seq();
             self.ready.extend(
                 entries
                     .into_iter()

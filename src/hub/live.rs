@@ -2,11 +2,11 @@
 //! the bell. It goes when the last holder lets go.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::a2a::StreamResponse;
 use crate::store::TaskRecord;
@@ -54,7 +54,9 @@ pub(super) struct Live {
     /// Held while an append is decided and kept: appends of one task go one after the other.
     pub(super) writing: tokio::sync::Mutex<()>,
     memory: Mutex<Memory>,
-    tail: watch::Sender<Seq>,
+    /// The number of the newest event, and what rings when there is a newer one.
+    tail: AtomicU64,
+    rung: Notify,
     /// Readers that wait for news.
     demand: Mutex<usize>,
     demanded: Notify,
@@ -78,7 +80,8 @@ impl Live {
         Self {
             key: record.key.clone(),
             writing: tokio::sync::Mutex::new(()),
-            tail: watch::Sender::new(record.last_seq),
+            tail: AtomicU64::new(record.last_seq.0),
+            rung: Notify::new(),
             memory: Mutex::new(Memory {
                 record: Some(record),
                 ring: VecDeque::new(),
@@ -104,11 +107,7 @@ impl Live {
     pub(super) fn refresh(&self, record: TaskRecord) {
         let seq = record.last_seq;
         lock(&self.memory).record = Some(record);
-        self.tail.send_if_modified(|tail| {
-            let newer = seq > *tail;
-            *tail = seq.max(*tail);
-            newer
-        });
+        self.ring(seq);
     }
 
     /// Takes in what was just kept, then rings.
@@ -131,7 +130,13 @@ impl Live {
             }
             memory.record = Some(record);
         }
-        self.tail.send_replace(last);
+        self.ring(last);
+    }
+
+    fn ring(&self, last: Seq) {
+        if self.tail.fetch_max(last.0, Ordering::AcqRel) < last.0 {
+            self.rung.notify_waiters();
+        }
     }
 
     /// The events after `after`, if the ring has all of them.
@@ -148,17 +153,21 @@ impl Live {
         })
     }
 
-    pub(super) fn tail(&self) -> watch::Receiver<Seq> {
-        self.tail.subscribe()
-    }
-
     pub(super) fn last_seq(&self) -> Seq {
-        *self.tail.borrow()
+        Seq(self.tail.load(Ordering::Acquire))
     }
 
     pub(super) async fn wait_past(&self, seq: Seq) {
-        // The sender lives in `self`, so this cannot fail while we wait.
-        let _ = self.tail().wait_for(|tail| *tail > seq).await;
+        loop {
+            let rung = self.rung.notified();
+            tokio::pin!(rung);
+            // Registered before the look, or a bell in between would be missed.
+            rung.as_mut().enable();
+            if self.last_seq() > seq {
+                return;
+            }
+            rung.await;
+        }
     }
 
     pub(super) fn demanded(&self) -> bool {

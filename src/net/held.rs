@@ -200,7 +200,7 @@ impl<T: AsyncRead + Unpin> Own<T> {
                 }
                 Rest::Size => match httparse::parse_chunk_size(&self.read) {
                     Ok(httparse::Status::Complete((line, size))) => {
-                        self.read.advance(line);
+                        self.advance(line);
                         self.rest = if size == 0 {
                             Rest::Trailers(0)
                         } else {
@@ -230,7 +230,18 @@ impl<T: AsyncRead + Unpin> Own<T> {
     /// At most so many of the bytes that have been read.
     fn take(&mut self, most: u64) -> Bytes {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        self.read.split_to(most.min(self.read.len()))
+        if most >= self.read.len() {
+            // Nothing is left that would hold on to what was read.
+            return std::mem::take(&mut self.read);
+        }
+        self.read.split_to(most)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.read.advance(bytes);
+        if self.read.is_empty() {
+            self.read = Bytes::new();
+        }
     }
 
     /// Takes a line away and says how long it was, without its end; none if its end has not come.
@@ -240,7 +251,7 @@ impl<T: AsyncRead + Unpin> Own<T> {
                 let bare = self.read[..end]
                     .strip_suffix(b"\r")
                     .map_or(end, <[u8]>::len);
-                self.read.advance(end + 1);
+                self.advance(end + 1);
                 Ok(Some(bare))
             }
             None if self.read.len() < MAX_LINE_BYTES => Ok(None),

@@ -499,7 +499,9 @@ fn put_line(frame: &mut BytesMut, name: &str, value: &[u8]) {
 
 fn bytes(value: &Value) -> Bytes {
     // A JSON value always serializes.
-    serde_json::to_vec(value).unwrap_or_default().into()
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    // Kept for other readers: without the room that was left for more.
+    text.into_boxed_slice().into()
 }
 
 /// Whether a send stream ends with this event: the task is over, or waits for somebody.

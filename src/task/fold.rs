@@ -91,7 +91,7 @@ pub fn fold_mut(task: &mut Task, event: &StreamResponse) -> Result<(), Rejected>
         StreamResponse::Message(message) => {
             settle_status_message(task);
             if !messages::is_recorded(&task.history, message) {
-                task.history.push(message.clone());
+                remember(&mut task.history, message.clone());
             }
         }
     }
@@ -115,17 +115,23 @@ fn set_status(task: &mut Task, status: TaskStatus) {
     task.status = status;
 }
 
+/// Most tasks have no more messages than this, and a log keeps many tasks: up to here a history has no room to spare.
+const FEW_MESSAGES: usize = 8;
+
 /// Puts the status's message into the history, where whatever is said next comes after it. The status keeps its copy.
 pub(super) fn settle_status_message(task: &mut Task) {
     if let Some(message) = &task.status.message
         && !messages::is_settled(&task.history, message)
     {
-        if task.history.is_empty() {
-            // Most tasks have few messages, and a log keeps many tasks: not room for four at once.
-            task.history.reserve_exact(1);
-        }
-        task.history.push(message.clone());
+        remember(&mut task.history, message.clone());
     }
+}
+
+fn remember(history: &mut Vec<Message>, message: Message) {
+    if history.len() < FEW_MESSAGES {
+        history.reserve_exact(1);
+    }
+    history.push(message);
 }
 
 fn set_artifact(task: &mut Task, update: &TaskArtifactUpdateEvent) {

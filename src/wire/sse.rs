@@ -162,6 +162,9 @@ impl SseParser {
             self.failed = Some(error);
             self.buf = BytesMut::new();
             self.frame = Frame::default();
+        } else if self.buf.is_empty() {
+            // A stream may say nothing for long: no room is held meanwhile.
+            self.buf = BytesMut::new();
         }
         result
     }
