@@ -1,127 +1,25 @@
-//! Tests of the TLS side of a listener. Certificates are made here, so no key lies in the repository.
+//! Tests of the TLS side of a listener.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use base64::Engine as _;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+#[path = "../../tests/it/support/identity.rs"]
+mod identity;
+
+pub(crate) use identity::Identity;
 
 use super::*;
 use crate::net::client::{Roots, WorkerClient, WorkerOptions, worker_client};
 use crate::net::listen::{ListenOptions, Served, serve};
 use crate::wire::{Body, collect};
 
-/// A self-signed certificate for `localhost`, and its key.
-pub(crate) struct Identity {
-    pub(crate) der: CertificateDer<'static>,
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
-}
-
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let mut out = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(len @ 0..=0x7f) => out.push(len),
-        Ok(len) => out.extend([0x81, len]),
-        Err(_) => {
-            out.push(0x82);
-            out.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
-        }
-    }
-    out.extend(content);
-    out
-}
-
-fn pem_block(label: &str, der: &[u8]) -> String {
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
-}
-
 impl Identity {
-    pub(crate) fn new() -> Self {
-        const SEQUENCE: u8 = 0x30;
-        const SET: u8 = 0x31;
-        const OID: u8 = 0x06;
-        const INTEGER: u8 = 0x02;
-        const BITS: u8 = 0x03;
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random)
-                .unwrap();
-        let ecdsa_sha256 = der(
-            SEQUENCE,
-            &[&der(OID, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]])],
-        );
-        let common_name = der(OID, &[&[0x55, 4, 3]]);
-        let attribute = der(SEQUENCE, &[&common_name, &der(0x0c, &[b"localhost"])]);
-        let name = der(SEQUENCE, &[&der(SET, &[&attribute])]);
-        let validity = der(
-            SEQUENCE,
-            &[
-                &der(0x17, &[b"200101000000Z"]),
-                &der(0x17, &[b"491231235959Z"]),
-            ],
-        );
-        let algorithm = der(
-            SEQUENCE,
-            &[
-                &der(OID, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1]]),
-                &der(OID, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]]),
-            ],
-        );
-        let public = der(BITS, &[&[0], pair.public_key().as_ref()]);
-        let alternative = der(SEQUENCE, &[&der(0x82, &[b"localhost"])]);
-        let extension = der(
-            SEQUENCE,
-            &[
-                &der(OID, &[&[0x55, 0x1d, 0x11]]),
-                &der(0x04, &[&alternative]),
-            ],
-        );
-        let body = der(
-            SEQUENCE,
-            &[
-                &der(0xa0, &[&der(INTEGER, &[&[2]])]),
-                &der(INTEGER, &[&[1]]),
-                &ecdsa_sha256,
-                &name,
-                &validity,
-                &name,
-                &der(SEQUENCE, &[&algorithm, &public]),
-                &der(0xa3, &[&der(SEQUENCE, &[&extension])]),
-            ],
-        );
-        let signature = pair.sign(&random, &body).unwrap();
-        let certificate = der(
-            SEQUENCE,
-            &[
-                &body,
-                &ecdsa_sha256,
-                &der(BITS, &[&[0], signature.as_ref()]),
-            ],
-        );
-        Self {
-            certificate_pem: pem_block("CERTIFICATE", &certificate),
-            key_pem: pem_block("PRIVATE KEY", pkcs8.as_ref()),
-            der: certificate.into(),
-        }
-    }
-
-    pub(crate) fn write(&self, folder: &TempDir) -> (PathBuf, PathBuf) {
-        let paths = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-        std::fs::write(&paths.0, &self.certificate_pem).unwrap();
-        std::fs::write(&paths.1, &self.key_pem).unwrap();
-        paths
-    }
-
     fn client(&self) -> WorkerClient {
         let roots = Roots::Only(vec![self.der.clone()]);
         worker_client(&WorkerOptions {
@@ -210,7 +108,10 @@ fn every_fault_names_its_file() {
         "broken.pem",
         "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
     );
-    let not_der = file("not_der.pem", &pem_block("PRIVATE KEY", b"not a key"));
+    let not_der = file(
+        "not_der.pem",
+        &identity::pem_block("PRIVATE KEY", b"not a key"),
+    );
     let other = file("other.pem", &Identity::new().key_pem);
 
     let fault = |certificate: &Path, key: &Path| ServerTls::load(certificate, key).unwrap_err();

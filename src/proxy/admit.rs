@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use super::error::Error;
 use crate::telemetry::event::CallShed;
 use crate::wire::Body;
+use crate::wire::grpc::is_grpc;
 
 /// Makes [`Admit`] services that share one limit.
 #[derive(Clone, Debug)]
@@ -71,7 +72,11 @@ where
             },
             Err(_) => {
                 CallShed.emit();
-                ResponseFuture { kind: Kind::Shed }
+                ResponseFuture {
+                    kind: Kind::Shed {
+                        grpc: is_grpc(request.headers()),
+                    },
+                }
             }
         }
     }
@@ -89,7 +94,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         Admitted { #[pin] future: F, permit: Option<OwnedSemaphorePermit> },
-        Shed,
+        Shed { grpc: bool },
     }
 }
 
@@ -106,7 +111,8 @@ where
                 let permit = permit.take();
                 Poll::Ready(Ok(response.map(|body| body.with_guard(permit))))
             }
-            KindProj::Shed => Poll::Ready(Ok(Error::Overloaded.to_http())),
+            KindProj::Shed { grpc: true } => Poll::Ready(Ok(Error::Overloaded.to_grpc())),
+            KindProj::Shed { grpc: false } => Poll::Ready(Ok(Error::Overloaded.to_http())),
         }
     }
 }
@@ -129,6 +135,16 @@ mod tests {
         let second = service.clone().oneshot(request()).await.unwrap();
         assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(second.headers().contains_key(http::header::RETRY_AFTER));
+        let mut over_grpc = request();
+        let kind = http::HeaderValue::from_static("application/grpc");
+        over_grpc
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, kind);
+        let refused = service.clone().oneshot(over_grpc).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::OK);
+        assert_eq!(refused.headers()["grpc-status"], "14");
+        assert_eq!(refused.headers()["content-type"], "application/grpc");
+        assert_eq!(refused.headers()["x-a2a-sidecar-error"], "overloaded");
         drop(first);
         let third = service.oneshot(request()).await.unwrap();
         assert_eq!(third.status(), StatusCode::OK);

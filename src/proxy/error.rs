@@ -9,14 +9,14 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
 use super::record::Failure;
-use crate::a2a::dialect::jsonrpc;
+use crate::a2a::dialect::{jsonrpc, status};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Binding, Dialect, Operation};
 use crate::sink::render::Renderer;
 use crate::source::OpenError;
 use crate::store::StoreError;
 use crate::telemetry::event::CallOutcome;
-use crate::wire::Body;
+use crate::wire::{Body, grpc};
 use crate::worker::CallError;
 
 /// Names the error, on answers that the sidecar made itself.
@@ -56,6 +56,9 @@ pub enum Error {
     /// The sidecar is stopping.
     #[error("the sidecar is stopping")]
     Stopping,
+    /// The time that the call allows is over.
+    #[error("the time that the call allows is over")]
+    Deadline,
 }
 
 impl From<OpenError> for Error {
@@ -168,6 +171,11 @@ impl Error {
                 "stopping",
                 "The sidecar is stopping. Try again later.",
             )),
+            Error::Deadline => own(
+                StatusCode::GATEWAY_TIMEOUT,
+                "deadline",
+                "The time that the call allows is over. What it has begun goes on: look before you send it again.",
+            ),
         }
     }
 
@@ -175,9 +183,11 @@ impl Error {
     #[must_use]
     pub fn failure(&self, dialect: Option<Dialect>) -> Failure {
         let outcome = match self {
-            Error::A2a(_) | Error::NoRoute | Error::BodyTooLarge { .. } | Error::Body => {
-                CallOutcome::RequesterError
-            }
+            Error::A2a(_)
+            | Error::NoRoute
+            | Error::BodyTooLarge { .. }
+            | Error::Body
+            | Error::Deadline => CallOutcome::RequesterError,
             Error::Worker(_) => CallOutcome::WorkerError,
             Error::Store(_) | Error::Overloaded | Error::Stopping => CallOutcome::SidecarError,
         };
@@ -222,6 +232,28 @@ impl Error {
     #[must_use]
     pub fn to_rpc_body(&self, renderer: &Renderer) -> Bytes {
         renderer.late_error(&self.told().error)
+    }
+
+    /// The answer to what is a call over gRPC, and has not been read further than that.
+    #[must_use]
+    pub fn to_grpc(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(grpc::MEDIA_TYPE));
+        self.to_grpc_status().write(headers);
+        self.told().mark(response)
+    }
+
+    /// The status of gRPC that stands for it.
+    #[must_use]
+    pub fn to_grpc_status(&self) -> grpc::Status {
+        let told = self.told();
+        let code = if told.status == StatusCode::OK {
+            status::of(told.error.kind).1
+        } else {
+            status::of_http(told.status)
+        };
+        grpc::Status::new(code.number.unsigned_abs(), told.error.message)
     }
 
     /// The answer to anything else.

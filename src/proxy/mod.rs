@@ -5,6 +5,7 @@ pub mod admit;
 pub mod bridge;
 pub mod call;
 pub mod classify;
+pub mod deadline;
 pub mod decide;
 pub mod error;
 pub mod probes;

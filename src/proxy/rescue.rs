@@ -104,7 +104,11 @@ where
 /// What the requester reads and what the log says are two texts: causes stay here.
 fn log(error: &Error) {
     match error {
-        Error::A2a(_) | Error::NoRoute | Error::BodyTooLarge { .. } | Error::Body => {
+        Error::A2a(_)
+        | Error::NoRoute
+        | Error::BodyTooLarge { .. }
+        | Error::Body
+        | Error::Deadline => {
             tracing::debug!(%error, "a request was refused");
         }
         Error::Worker(cause) => {

@@ -12,6 +12,7 @@ use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
 use super::admit::AdmitLayer;
 use super::bridge::{Bridge, Shared};
 use super::classify::ClassifyLayer;
+use super::deadline::DeadlineLayer;
 use super::record::RecordLayer;
 use super::request_id::RequestIdLayer;
 use super::rescue::RescueLayer;
@@ -59,6 +60,8 @@ pub fn stack(
         .layer(RecordLayer::default())
         // Above everything that can fail, below everything that needs the dialect.
         .layer(RescueLayer)
+        // Above everything that waits for the worker.
+        .layer(DeadlineLayer)
         .layer(RouteLayer::new(Arc::clone(&shared.routes)))
         .service(Bridge::new(Arc::clone(shared)))
 }

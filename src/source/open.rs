@@ -10,7 +10,7 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::supervise::Start;
+use super::supervise::{Start, Unanswered};
 use super::{Mode, Sources, Upstream, callback};
 use crate::a2a::callback::CALLBACK_TASK;
 use crate::a2a::request::Answer;
@@ -341,7 +341,13 @@ impl Sources {
             (record, Seq(0))
         };
         let key = record.key.clone();
-        self.watch(&record, &turn.upstream, Start::Opening(pending, way));
+        let unanswered = Unanswered {
+            pending,
+            way,
+            context: turn.later,
+        };
+        let start = Start::Opening(Box::new(unanswered));
+        self.watch(&record, &turn.upstream, start);
         Ok(First::Task {
             key,
             before,

@@ -18,17 +18,27 @@ use crate::hub::Demand;
 use crate::store::{StoreError, TaskRecord};
 use crate::task::TaskKey;
 use crate::telemetry::event::{Counted, SourceChanged, TaskEnded};
-use crate::worker::{CallError, EventStream};
+use crate::worker::{CallContext, CallError, EventStream};
 
 /// The wait after a failure of the store, before the source is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+/// A send that the worker has not answered.
+pub(super) struct Unanswered {
+    /// Its first word, still to come.
+    pub(super) pending: Pending,
+    /// The way of the send.
+    pub(super) way: Mode,
+    /// The requester's credentials, for a cancel: the store lets go of them when the task is over.
+    pub(super) context: CallContext,
+}
+
 /// What a supervisor begins with.
 pub(super) enum Start {
     /// The worker's first word, still to come, on a send by this way.
-    Opening(Pending, Mode),
+    Opening(Box<Unanswered>),
     /// An open stream.
     Stream(Box<EventStream>),
     /// The sidecar's own webhook is registered.
@@ -42,7 +52,7 @@ pub(super) enum Start {
 }
 
 pub(super) enum Way {
-    Opening(Pending, Mode),
+    Opening(Box<Unanswered>),
     Stream(Box<EventStream>),
     Subscribe,
     Push,
@@ -141,7 +151,7 @@ impl Sources {
 impl Watch {
     pub(super) async fn run(&mut self, start: Start) {
         let mut way = match start {
-            Start::Opening(pending, way) => Way::Opening(pending, way),
+            Start::Opening(opening) => Way::Opening(opening),
             Start::Stream(stream) => Way::Stream(stream),
             Start::Push => Way::Push,
             Start::Callback => Way::Callback,
@@ -152,12 +162,9 @@ impl Watch {
             },
         };
         loop {
-            if self.stop.is_cancelled() {
-                return;
-            }
             let record = match Box::pin(self.sources.hub().record(&self.key)).await {
-                Ok(Some(record)) if !record.task.status.state.is_terminal() => Box::new(record),
-                Ok(_) => return,
+                Ok(Some(record)) => Box::new(record),
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(task = %self.key, %error, "the store failed; the task is watched as soon as it answers");
                     if self.pause(STORE_RETRY).await {
@@ -166,9 +173,16 @@ impl Watch {
                     continue;
                 }
             };
+            if self.stop.is_cancelled() || record.task.status.state.is_terminal() {
+                // It may have been canceled before this came to wait for the answer to the send.
+                if let Way::Opening(opening) = way {
+                    Box::pin(self.cancel_when_named(&record, *opening)).await;
+                }
+                return;
+            }
             // Boxed, here and below: a watched task costs what its way needs, not what the largest of all needs.
             let left = match way {
-                Way::Opening(pending, mode) => Box::pin(self.opening(&record, pending, mode)).await,
+                Way::Opening(opening) => Box::pin(self.opening(&record, *opening)).await,
                 Way::Stream(stream) => Box::pin(self.stream(&record, stream)).await,
                 Way::Subscribe => Box::pin(self.subscribe(&record)).await,
                 Way::Push => Box::pin(self.push(&record)).await,

@@ -62,24 +62,39 @@ impl Worker {
     ) -> Result<Reply<Answer>, CallError> {
         let known = self.known().await?;
         let exchange = async {
-            let accept = match known.dialect.binding {
-                Binding::JsonRpc | Binding::Paths => "application/json",
-                // The names of 1.0.1 and of 1.0.0.
-                Binding::HttpJson => "application/a2a+json, application/json",
-                Binding::Grpc => return self.call_grpc(&known, request, context).await,
+            let error = match self.call_as(&known, request, context).await {
+                Err(error) if self.may_lack_names(&known, &error) => error,
+                done => return done,
             };
-            let response = self
-                .exchange(&known, request, context, accept, None)
-                .await?;
-            let extensions = extensions_of(response.headers());
-            let value = self
-                .read_answer(&known, request.operation(), response)
-                .await?;
-            Ok(Reply { value, extensions })
+            // Boxed: no other call should carry what happens to a worker once.
+            match Box::pin(self.find_out_names(&known, context)).await {
+                Some(known) => Box::pin(self.call_as(&known, request, context)).await,
+                None => Err(error),
+            }
         };
         tokio::time::timeout(timeout, exchange)
             .await
             .map_err(|_| CallError::Timeout { waited: timeout })?
+    }
+
+    async fn call_as(
+        &self,
+        known: &Known,
+        request: &Request,
+        context: &CallContext,
+    ) -> Result<Reply<Answer>, CallError> {
+        let accept = match known.dialect.binding {
+            Binding::JsonRpc | Binding::Paths => "application/json",
+            // The names of 1.0.1 and of 1.0.0.
+            Binding::HttpJson => "application/a2a+json, application/json",
+            Binding::Grpc => return self.call_grpc(known, request, context).await,
+        };
+        let response = self.exchange(known, request, context, accept, None).await?;
+        let extensions = extensions_of(response.headers());
+        let value = self
+            .read_answer(known, request.operation(), response)
+            .await?;
+        Ok(Reply { value, extensions })
     }
 
     /// Makes a call that is answered with a stream. The timeout is for the answer's head only.
@@ -94,50 +109,66 @@ impl Worker {
     ) -> Result<Reply<Opened>, CallError> {
         let known = self.known().await?;
         let exchange = async {
-            if known.dialect.binding == Binding::Grpc {
-                return self.open_grpc(&known, request, context).await;
-            }
-            let mut response = self
-                .exchange(&known, request, context, EVENT_STREAM, None)
-                .await?;
-            if response.status() == StatusCode::METHOD_NOT_ALLOWED
-                && known.dialect.binding == Binding::HttpJson
-                && request.operation() == Operation::SubscribeToTask
-            {
-                // The text of 1.0 says POST and its proto GET: some servers know only the latter.
-                response = self
-                    .exchange(&known, request, context, EVENT_STREAM, Some(Method::GET))
-                    .await?;
-            }
-            let extensions = extensions_of(response.headers());
-            let value = if is_event_stream(response.headers()) {
-                let framing = Framing::of(response.headers());
-                Opened::Stream(Box::new(EventStream::new(
-                    known.dialect,
-                    response.into_body().held(framing),
-                    SseLimits {
-                        max_event_bytes: self.target.max_event_bytes,
-                        ..SseLimits::default()
-                    },
-                )))
-            } else {
-                // An answer to the send is one task or message, whichever way it was asked for.
-                let operation = match request.operation() {
-                    // Its answers are no different, and its refusals are known by it.
-                    operation if known.dialect.binding == Binding::Paths => operation,
-                    Operation::SendStreamingMessage => Operation::SendMessage,
-                    _ => Operation::GetTask,
-                };
-                Opened::Answer(self.read_answer(&known, operation, response).await?)
+            let error = match self.open_as(&known, request, context).await {
+                Err(error) if self.may_lack_names(&known, &error) => error,
+                done => return done,
             };
-            Ok(Reply { value, extensions })
+            match Box::pin(self.find_out_names(&known, context)).await {
+                Some(known) => Box::pin(self.open_as(&known, request, context)).await,
+                None => Err(error),
+            }
         };
         tokio::time::timeout(timeout, exchange)
             .await
             .map_err(|_| CallError::Timeout { waited: timeout })?
     }
 
-    async fn exchange(
+    async fn open_as(
+        &self,
+        known: &Known,
+        request: &Request,
+        context: &CallContext,
+    ) -> Result<Reply<Opened>, CallError> {
+        if known.dialect.binding == Binding::Grpc {
+            return self.open_grpc(known, request, context).await;
+        }
+        let mut response = self
+            .exchange(known, request, context, EVENT_STREAM, None)
+            .await?;
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED
+            && known.dialect.binding == Binding::HttpJson
+            && request.operation() == Operation::SubscribeToTask
+        {
+            // The text of 1.0 says POST and its proto GET: some servers know only the latter.
+            response = self
+                .exchange(known, request, context, EVENT_STREAM, Some(Method::GET))
+                .await?;
+        }
+        let extensions = extensions_of(response.headers());
+        let value = if is_event_stream(response.headers()) {
+            let framing = Framing::of(response.headers());
+            Opened::Stream(Box::new(EventStream::new(
+                known.dialect,
+                response.into_body().held(framing),
+                SseLimits {
+                    max_event_bytes: self.target.max_event_bytes,
+                    ..SseLimits::default()
+                },
+            )))
+        } else {
+            // An answer to the send is one task or message, whichever way it was asked for.
+            let operation = match request.operation() {
+                // Its answers are no different, and its refusals are known by it.
+                operation if known.dialect.binding == Binding::Paths => operation,
+                Operation::SendStreamingMessage => Operation::SendMessage,
+                _ => Operation::GetTask,
+            };
+            Opened::Answer(self.read_answer(known, operation, response).await?)
+        };
+        Ok(Reply { value, extensions })
+    }
+
+    pub(super) async fn exchange(
         &self,
         known: &Known,
         request: &Request,
@@ -233,7 +264,7 @@ impl Worker {
         }
     }
 
-    async fn read_answer(
+    pub(super) async fn read_answer(
         &self,
         known: &Known,
         operation: Operation,

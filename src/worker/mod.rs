@@ -8,6 +8,7 @@ mod call;
 mod context;
 mod error;
 mod grpc;
+mod names;
 mod stream;
 
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub struct Worker {
     known: ArcSwapOption<Known>,
     asking: tokio::sync::Mutex<Option<Failed>>,
     learned: abilities::Learned,
+    asked_in_vain: names::AskedInVain,
     next_id: AtomicU64,
 }
 
@@ -125,6 +127,7 @@ impl Worker {
             known: ArcSwapOption::empty(),
             asking: tokio::sync::Mutex::new(None),
             learned: abilities::Learned::default(),
+            asked_in_vain: names::AskedInVain::default(),
             next_id: AtomicU64::new(1),
         }
     }
@@ -235,7 +238,7 @@ impl Worker {
         match self.fetch_card().await {
             Ok(known) => {
                 *failed = None;
-                let known = Arc::new(known);
+                let known = Arc::new(self.with_names_found(known));
                 self.known.store(Some(known.clone()));
                 self.learned.forget();
                 Ok(known)

@@ -69,6 +69,16 @@ def main(folder):
                     where = b"/a2a" if system == "praisonai" else b"/"
                     head = b"POST " + where + b"\ncontent-type: application/json\n\n"
                     write(folder, "classify", head + compact(sample["call"]))
+    for path in sorted((FIXTURES / "python_a2a").glob("*.json")):
+        for sample in read(path)["samples"]:
+            call = sample.get("call", {})
+            task = call.get("params", call)
+            if "artifacts" in task:
+                write(folder, "callback", compact(call))
+                write(folder, "callback", compact(task))
+            asked = (task.get("metadata") or {}).get("callback_task")
+            if isinstance(asked, dict):
+                write(folder, "callback", compact(asked))
     for version in ("v0_3", "v1_0"):
         for sample in read(FIXTURES / "proto" / f"{version}.json")["samples"]:
             message = base64.b64decode(sample["bytes"])

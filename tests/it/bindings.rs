@@ -2,14 +2,20 @@
 //! worker that is spoken to in each binding. The worker is then a sidecar itself, before a worker over JSON-RPC: what the
 //! official SDKs make of both halves is for the tests with real peers.
 
+use std::sync::{Arc, Mutex};
+
 use http::{Method, StatusCode};
+use hyper::Response;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, Receiver};
 
 use crate::matrix::every_requester_before;
 use crate::scene::{Conf, only};
-use crate::support::http::{Answer, request};
+use crate::support::client::SendOptions;
+use crate::support::http::{Answer, Body, Server, request};
 use crate::support::protocol::{State, Version};
 use crate::support::proxy::Sidecar;
+use crate::support::within;
 use crate::support::worker::{Mode, Worker, ask, done};
 
 const A2A_JSON: &str = "application/a2a+json";
@@ -290,7 +296,11 @@ async fn a_route_may_keep_http_json_alive_at_the_price_of_its_status() {
 async fn every_requester_over(dialect: &str, way: &str) {
     let worker = only(Mode::Stream, Version::V1).start().await;
     // On a loaded machine an answer may take long, and a worker that is slow is taken for one that blocks.
-    let patient = |url: &str| Conf::before(url).text("announce_after", "20s");
+    let patient = |url: &str| {
+        Conf::before(url)
+            .text("announce_after", "20s")
+            .text("first_event_after", "20s")
+    };
     let first = patient(&worker.url).start().await;
     let second = patient(&first.url)
         .text("dialect", dialect)
@@ -319,4 +329,96 @@ worker_bindings! {
     every_requester_hears_all_over_grpc_of_0_3_that_streams: "v0.3/grpc" "stream";
     every_requester_hears_all_over_grpc_of_0_3_that_is_polled: "v0.3/grpc" "poll";
     every_requester_hears_all_over_grpc_of_0_3_that_pushes: "v0.3/grpc" "push";
+}
+
+/// The text of 1.0 says POST and its proto GET: some servers know only the latter.
+#[tokio::test]
+async fn a_worker_that_is_subscribed_to_by_get_alone_is_subscribed_to() {
+    let (news, opened) = mpsc::channel(2);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (recorded, opened) = (Arc::clone(&seen), Arc::new(Mutex::new(Some(opened))));
+    let worker = Server::start(move |request| {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        recorded.lock().unwrap().push(line.clone());
+        let opened = Arc::clone(&opened);
+        async move { Ok(by_get_alone(&line, &opened)) }
+    });
+    let sidecar = Conf::before(&format!("http://{}/", worker.addr))
+        .start()
+        .await;
+    let client = sidecar.client(Version::V1);
+    let sent = client.send("go", SendOptions::at_once()).await;
+    assert_eq!(sent.result()["task"]["id"], "task-1", "{}", sent.json);
+    let mut watching = client.subscribe("task-1").await;
+    // Only this stream ever tells of it: a question for the task is answered with the task as it began.
+    let said = |state| {
+        json!({"statusUpdate": {
+            "taskId": "task-1", "contextId": "c", "status": {"state": state},
+        }})
+    };
+    let report = json!({"artifactUpdate": {
+        "taskId": "task-1", "contextId": "c",
+        "artifact": {"artifactId": "report", "parts": [{"text": "by stream"}]},
+    }});
+    for event in [report, said("TASK_STATE_COMPLETED")] {
+        news.send(event).await.unwrap();
+    }
+    let seen_so_far = || format!("{:?}", seen.lock().unwrap());
+    within("the end of the stream", seen_so_far, watching.complete()).await;
+    assert_eq!(watching.heard.artifact("report"), Some("by stream"));
+    let seen = seen.lock().unwrap().clone();
+    let subscribed: Vec<_> = seen
+        .iter()
+        .filter(|line| line.ends_with(":subscribe"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        subscribed,
+        [
+            "POST /tasks/task-1:subscribe",
+            "GET /tasks/task-1:subscribe"
+        ],
+        "{seen:?}"
+    );
+}
+
+/// A worker over HTTP+JSON with one task, whose news come from `opened`.
+fn by_get_alone(line: &str, opened: &Mutex<Option<Receiver<Value>>>) -> Response<Body> {
+    let answer = |status: u16, kind: &str, body: Body| {
+        Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(body)
+            .unwrap()
+    };
+    let json = |value: Value| answer(200, A2A_JSON, Body::whole(value.to_string()));
+    let task = json!({
+        "id": "task-1", "contextId": "c", "status": {"state": "TASK_STATE_WORKING"},
+    });
+    match line {
+        "GET /.well-known/agent-card.json" => json(json!({
+            "name": "reader", "description": "Is read", "version": "1.0.0", "skills": [],
+            "supportedInterfaces": [
+                {"protocolBinding": "HTTP+JSON", "url": "http://reader.example/", "protocolVersion": "1.0"},
+            ],
+            "capabilities": {"streaming": true, "pushNotifications": false},
+            "defaultInputModes": ["text/plain"], "defaultOutputModes": ["text/plain"],
+        })),
+        "POST /message:send" => json(json!({"task": task})),
+        "GET /tasks/task-1" => json(task),
+        "GET /tasks/task-1:subscribe" => {
+            let (frames, body) = Body::channel();
+            let opened = opened.lock().unwrap().take();
+            tokio::spawn(async move {
+                let frame = |value: &Value| Ok(format!("data: {value}\n\n").into());
+                let _ = frames.send(frame(&json!({"task": task}))).await;
+                let Some(mut opened) = opened else { return };
+                while let Some(event) = opened.recv().await {
+                    let _ = frames.send(frame(&event)).await;
+                }
+            });
+            answer(200, "text/event-stream", body)
+        }
+        _ => answer(405, "text/plain", Body::whole("Method Not Allowed")),
+    }
 }

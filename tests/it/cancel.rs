@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::scene::{Ask, Conf, REQUESTERS, Watcher, check_job, half, in_every_version, only};
 use crate::support::client::SendOptions;
 use crate::support::protocol::{State, Version, code};
-use crate::support::worker::{Cancel, Fault, Mode};
+use crate::support::worker::{Cancel, Fault, Mode, ask, done, wait};
 
 #[tokio::test]
 async fn a_cancel_reaches_the_worker_and_everybody_who_watches() {
@@ -65,6 +65,40 @@ async fn a_task_that_the_worker_has_not_named_is_canceled_here_and_stays_so() {
             1,
             "{version:?}: the send goes on to its end"
         );
+        assert_eq!(worker.disconnects("SendMessage"), 0, "{version:?}");
+        assert_eq!(worker.calls("CancelTask"), 0, "{version:?}: it is over");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_names_a_canceled_task_is_told_then() {
+    for version in Version::ALL {
+        let worker = only(Mode::Blocking, version)
+            .script(vec![wait("half"), ask("which?"), done("never")])
+            .start()
+            .await;
+        let sidecar = Conf::before(&worker.url)
+            .text("announce_after", "100ms")
+            .start()
+            .await;
+        let client = sidecar
+            .client(Version::V1)
+            .with_header("authorization", "Bearer mine");
+        let sent = client.send("go", SendOptions::at_once()).await.heard();
+        worker.wait_at("half").await;
+        let canceled = client.cancel(sent.id()).await.heard();
+        assert_eq!(canceled.state(), Some(State::Canceled));
+        assert_eq!(worker.calls("CancelTask"), 0, "{version:?}");
+        // Its answer to the send is the first that it says of the task.
+        worker.release("half");
+        worker.wait_calls("CancelTask", 1).await;
+        assert_eq!(worker.headers("CancelTask")["authorization"], "Bearer mine");
+        let id = worker.only_task();
+        worker.wait_state(&id, State::Canceled).await;
+        assert_eq!(worker.disconnects("SendMessage"), 0, "{version:?}");
+        let after = client.get(sent.id()).await.heard();
+        assert_eq!(after.states, [State::Canceled], "{version:?}");
+        assert_eq!(worker.calls("CancelTask"), 1, "{version:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong at the worker: streams that break at any byte, wrong answers, restarts, lost and doubled webhooks.
 //! The requester hears the whole job once, or is told in its own dialect what happened.
 
-mod answers;
+pub mod answers;
 mod gone;
 
 use std::time::Duration;

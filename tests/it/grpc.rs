@@ -1,6 +1,8 @@
 //! gRPC on both sides: what a requester gets call by call, what a worker's answers become, right and wrong ones. Every
 //! requester's mode before a worker that is spoken to over gRPC alone is with the other bindings.
 
+mod bounds;
+mod tls;
 mod worker;
 
 use bytes::Bytes;

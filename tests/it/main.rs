@@ -12,6 +12,7 @@ mod grpc;
 mod limits;
 mod list;
 mod matrix;
+mod old_names;
 mod python_a2a;
 mod restart;
 mod resume;

@@ -78,6 +78,7 @@ impl Shared {
         let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
         if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_plain(response.headers()) {
             // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
+            Box::pin(route.upstream.worker.note_refusal()).await;
             return Err(Error::Worker(CallError::Http {
                 status: response.status(),
                 headers: Box::default(),
@@ -125,6 +126,9 @@ impl Shared {
                 let bytes = collect(body, limit)
                     .await
                     .map_err(|error| CallError::Broken(Box::new(error)))?;
+                if parts.status == StatusCode::INTERNAL_SERVER_ERROR && is_plain(&parts.headers) {
+                    Box::pin(worker.note_refusal()).await;
+                }
                 Ok::<_, Error>((parts, bytes))
             };
             let _ = answered.send(answer.await);

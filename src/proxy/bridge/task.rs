@@ -173,7 +173,7 @@ impl Shared {
             .into());
         }
         let Some(worker_id) = record.link.task_id.clone() else {
-            // The worker has not named the task, so there is nothing to tell it.
+            // The worker has not named the task, so there is nothing to tell it yet: the source does, when it has.
             self.latch_canceled(&record).await?;
             return self.canceled(&asked, &record).await;
         };

@@ -178,18 +178,31 @@ impl World {
 
     /// Waits until no delivery of the task is pending.
     pub async fn settled(&self, key: &TaskKey) {
+        self.until(key, |rows| {
+            rows.iter().all(|row| row.1 != DeliveryState::Pending)
+        })
+        .await;
+    }
+
+    /// Waits until an attempt at each of the task's deliveries has been recorded.
+    pub async fn tried(&self, key: &TaskKey) {
+        self.until(key, |rows| rows.iter().all(|row| row.2 > 0))
+            .await;
+    }
+
+    /// Looks at the task's rows after every record of an attempt.
+    async fn until(
+        &self,
+        key: &TaskKey,
+        reached: impl Fn(&[(u64, DeliveryState, u32, String)]) -> bool,
+    ) {
         let mut finished = self.store.finished.subscribe();
-        let settled = async {
-            while self
-                .rows(key)
-                .await
-                .iter()
-                .any(|row| row.1 == DeliveryState::Pending)
-            {
+        let reached = async {
+            while !reached(&self.rows(key).await) {
                 finished.changed().await.unwrap();
             }
         };
-        timeout(Duration::from_secs(30 * 86_400), settled)
+        timeout(Duration::from_secs(30 * 86_400), reached)
             .await
             .unwrap();
     }

@@ -12,10 +12,14 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use super::http::Cut;
 use super::within;
@@ -362,16 +366,7 @@ pub async fn call(url: &str, path: &str, message: &impl prost::Message) -> Answe
 /// A call with this body.
 pub async fn call_raw(url: &str, path: &str, body: Bytes, headers: &[(&str, &str)]) -> Answer {
     within("an answer of gRPC", String::new, async {
-        let response = send(url, path, body, headers).await;
-        let (parts, body) = response.into_parts();
-        let collected = body.collect().await.unwrap();
-        let trailers = collected.trailers().cloned();
-        Answer {
-            http: parts.status,
-            headers: parts.headers,
-            messages: unframed(&collected.to_bytes()),
-            trailers,
-        }
+        read(send(url, path, body, headers).await).await
     })
     .await
 }
@@ -382,12 +377,25 @@ async fn send(url: &str, path: &str, body: Bytes, headers: &[(&str, &str)]) -> R
         .trim_end_matches('/')
         .to_owned();
     let stream = TcpStream::connect(&authority).await.unwrap();
+    send_over(stream, &format!("http://{authority}{path}"), body, headers).await
+}
+
+/// Sends a call over a connection of its own, as HTTP/2 without asking.
+async fn send_over<S>(
+    stream: S,
+    url: &str,
+    body: Bytes,
+    headers: &[(&str, &str)],
+) -> Response<Incoming>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .unwrap();
     tokio::spawn(connection);
-    let mut request = Request::post(format!("http://{authority}{path}"))
+    let mut request = Request::post(url)
         .header("content-type", "application/grpc")
         .header("te", "trailers");
     for (name, value) in headers {
@@ -397,6 +405,52 @@ async fn send(url: &str, path: &str, body: Bytes, headers: &[(&str, &str)]) -> R
         .send_request(request.body(Full::new(body)).unwrap())
         .await
         .unwrap()
+}
+
+/// A call of one message over TLS, answered by whoever listens at `addr` as `localhost` with this certificate. Gives
+/// the answer and what the handshake agreed on as well.
+pub async fn call_over_tls(
+    addr: SocketAddr,
+    certificate: CertificateDer<'static>,
+    path: &str,
+    message: &impl prost::Message,
+) -> (Answer, Option<Vec<u8>>) {
+    let body = framed(&message.encode_to_vec());
+    // Boxed: a handshake is large.
+    let exchange = Box::pin(async {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        // As gRPC's own clients: they take no connection on which nothing else was agreed.
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap();
+        let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        let url = format!("https://localhost:{}{path}", addr.port());
+        (read(send_over(stream, &url, body, &[]).await).await, agreed)
+    });
+    within("an answer of gRPC over TLS", String::new, exchange).await
+}
+
+async fn read(response: Response<Incoming>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let collected = body.collect().await.unwrap();
+    let trailers = collected.trailers().cloned();
+    Answer {
+        http: parts.status,
+        headers: parts.headers,
+        messages: unframed(&collected.to_bytes()),
+        trailers,
+    }
 }
 
 /// An answer as it comes in.

@@ -10,6 +10,7 @@ pub mod events;
 pub mod grpc;
 pub mod heard;
 pub mod http;
+pub mod identity;
 pub mod protocol;
 pub mod proxy;
 pub mod python_worker;

@@ -303,7 +303,9 @@ impl Sidecar {
         let start = self.log().len();
         self.spawn();
         let listening = self.log.changes.until(|| {
-            let addr = self.log.address(start, "listening on http://")?;
+            let addr = ["listening on http://", "listening on https://"]
+                .iter()
+                .find_map(|words| self.log.address(start, words))?;
             Some((addr, self.log.address(start, "admin on http://")?))
         });
         let listening = tokio::time::timeout(DEADLINE, listening);

@@ -15,8 +15,10 @@ use super::{Changes, within};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     PraisonAi,
-    /// 2.x; its stream carries no artifact, as that of a worker which only writes its storage.
+    /// 2.1; its stream carries no artifact, as that of a worker which only writes its storage.
     FastA2a,
+    /// 1.x and 2.0: the card of 2.1, and none of the names of 1.0.
+    FastA2aV1,
     /// 0.6, under pydantic-ai's `to_a2a`.
     FastA2aV0,
     /// Its cancel does not stick.
@@ -24,18 +26,24 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::PraisonAi, Kind::FastA2a, Kind::FastA2aV0, Kind::Ruby];
+    pub const ALL: [Kind; 5] = [
+        Kind::PraisonAi,
+        Kind::FastA2a,
+        Kind::FastA2aV1,
+        Kind::FastA2aV0,
+        Kind::Ruby,
+    ];
 
     fn path(self) -> &'static str {
         match self {
             Kind::PraisonAi | Kind::Ruby => "/a2a",
-            Kind::FastA2a | Kind::FastA2aV0 => "/",
+            Kind::FastA2a | Kind::FastA2aV1 | Kind::FastA2aV0 => "/",
         }
     }
 
     /// fasta2a's queue has no room: an operation is taken when the job before it is done.
     fn queues(self) -> bool {
-        matches!(self, Kind::FastA2a | Kind::FastA2aV0)
+        matches!(self, Kind::FastA2a | Kind::FastA2aV1 | Kind::FastA2aV0)
     }
 }
 
@@ -178,7 +186,9 @@ impl Shared {
         match self.kind {
             Kind::PraisonAi => self.praisonai(&method, id, params).await,
             Kind::Ruby => self.ruby(&method, id, params).await,
-            Kind::FastA2a | Kind::FastA2aV0 => self.fasta2a(&method, id, params).await,
+            Kind::FastA2a | Kind::FastA2aV1 | Kind::FastA2aV0 => {
+                self.fasta2a(&method, id, params).await
+            }
         }
     }
 
@@ -192,7 +202,7 @@ impl Shared {
                     "extendedAgentCard": false },
                 "provider": { "name": "PraisonAI" },
             }),
-            Kind::FastA2a => json!({
+            Kind::FastA2a | Kind::FastA2aV1 => json!({
                 "name": "sleepy", "description": "Sleeps", "version": "1.0.0",
                 "supportedInterfaces": [interface(base)], "skills": [],
                 "defaultInputModes": ["application/json"], "defaultOutputModes": ["application/json"],
@@ -318,16 +328,18 @@ impl Shared {
     async fn fasta2a(self: Arc<Self>, method: &str, id: Value, params: Value) -> Answer {
         let old = self.kind == Kind::FastA2aV0;
         // Its own names, or from 2.1 on those of 1.0; whatever it cannot validate ends in the same way.
+        let both = self.kind == Kind::FastA2a;
         let (verb, new_names) = match method {
             "message/send" => ("send", false),
             "tasks/get" => ("get", false),
             "tasks/cancel" => ("cancel", false),
             "message/stream" if !old => ("stream", false),
-            "SendMessage" if !old => ("send", true),
-            "GetTask" if !old => ("get", true),
-            "CancelTask" if !old => ("cancel", true),
-            "SendStreamingMessage" if !old => ("stream", true),
-            "SubscribeToTask" if !old => ("subscribe", true),
+            "tasks/resubscribe" if !old => ("subscribe", false),
+            "SendMessage" if both => ("send", true),
+            "GetTask" if both => ("get", true),
+            "CancelTask" if both => ("cancel", true),
+            "SendStreamingMessage" if both => ("stream", true),
+            "SubscribeToTask" if both => ("subscribe", true),
             _ => return plain(500, "Internal Server Error"),
         };
         let message = &params["message"];

@@ -136,7 +136,7 @@ const FASTA2A: Program = legacy("fasta2a", "worker_fasta2a.py");
 const RUBY: Program = legacy("fasta2a", "worker_ruby.py");
 
 /// The workers. The SDKs' are restricted to one mode each, so that a bridge is needed there too.
-pub(crate) const WORKERS: [Worker; 15] = [
+pub(crate) const WORKERS: [Worker; 16] = [
     worker(
         "python_a2a_blocking",
         PYTHON_A2A,
@@ -163,6 +163,13 @@ pub(crate) const WORKERS: [Worker; 15] = [
         "fasta2a_worker --quiet",
         FASTA2A,
         &["--quiet"],
+        Outcome::Echo,
+    ),
+    // Its card says 1.0, and it knows the old names only.
+    queueing(
+        "fasta2a_worker 2.0",
+        legacy("fasta2a-2.0", "worker_fasta2a.py"),
+        &[],
         Outcome::Echo,
     ),
     queueing(

@@ -16,7 +16,7 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(180);
 /// The longest request to the gates (bytes); it says nothing that matters.
 const GATE_REQUEST: usize = 4096;
 /// What the peers of these tests need of `setup`.
-const ENVIRONMENTS: [&str; 8] = [
+const ENVIRONMENTS: [&str; 9] = [
     "py-v1",
     "py-v03",
     "py-v02",
@@ -24,6 +24,7 @@ const ENVIRONMENTS: [&str; 8] = [
     "python-a2a",
     "praisonai",
     "fasta2a",
+    "fasta2a-2.0",
     "fasta2a-0.6",
 ];
 
