@@ -130,10 +130,6 @@ pub struct PushConfigRequest {
 
 /// What an operation answers, canonical. Streams answer with [`super::StreamResponse`]s instead.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value per call, and most of them are the largest"
-)]
 pub enum Answer {
     /// A send, a read or a cancel.
     Task(Task),

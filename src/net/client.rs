@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::Either;
 use http::uri::Scheme;
 use http::{Request, Response};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -51,10 +50,7 @@ impl WorkerClient {
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn request(
-        &self,
-        request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+    pub fn request(&self, request: Request<Body>) -> AnswerFuture {
         self.send(request, false)
     }
 
@@ -62,25 +58,18 @@ impl WorkerClient {
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn request_long(
-        &self,
-        request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+    pub fn request_long(&self, request: Request<Body>) -> AnswerFuture {
         self.send(request, true)
     }
 
-    fn send(
-        &self,
-        request: Request<Body>,
-        long: bool,
-    ) -> impl Future<Output = Result<Response<Answer>, TransportError>> + Send + use<> {
+    fn send(&self, request: Request<Body>, long: bool) -> AnswerFuture {
         match &self.plain {
             Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
-                Either::Left(plain.clone().request(request, long))
+                Box::pin(plain.clone().request(request, long))
             }
             _ => {
                 let answer = self.others.request(request);
-                Either::Right(async move {
+                Box::pin(async move {
                     Ok(answer
                         .await
                         .map_err(TransportError::Client)?
@@ -90,6 +79,11 @@ impl WorkerClient {
         }
     }
 }
+
+/// An answer still to come. In a box: it is handed through several functions, and each would copy all that an exchange
+/// takes.
+pub type AnswerFuture =
+    Pin<Box<dyn Future<Output = Result<Response<Answer>, TransportError>> + Send>>;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]

@@ -129,7 +129,8 @@ impl Pool {
             let reused = kept.is_some();
             let mut line = match kept {
                 Some(line) => line,
-                None => self.connect(&uri, &place).await?,
+                // Boxed: most requests find one, and would carry what connecting takes.
+                None => Box::pin(self.connect(&uri, &place)).await?,
             };
             request
                 .headers_mut()
@@ -162,7 +163,11 @@ impl Pool {
                     if body.is_end_stream() {
                         // Nothing comes that could be taken from hyper.
                         body.open();
-                        poll_fn(|cx| Poll::Ready(body.release(cx))).await;
+                        poll_fn(|cx| {
+                            body.release(cx);
+                            Poll::Ready(())
+                        })
+                        .await;
                     }
                     return Ok(response);
                 }

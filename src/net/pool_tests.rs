@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::stream;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// A worker that hands over each connection.
 struct Worker {
     address: std::net::SocketAddr,
-    connections: mpsc::UnboundedReceiver<TcpStream>,
+    connections: mpsc::Receiver<TcpStream>,
     count: Arc<AtomicUsize>,
 }
 
@@ -35,13 +36,13 @@ impl Worker {
     async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (accepted, connections) = mpsc::unbounded_channel();
+        let (accepted, connections) = mpsc::channel(16);
         let count = Arc::new(AtomicUsize::new(0));
         let counting = Arc::clone(&count);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counting.fetch_add(1, Ordering::SeqCst);
-                let _ = accepted.send(stream);
+                let _ = accepted.send(stream).await;
             }
         });
         Self {
@@ -258,8 +259,11 @@ async fn no_more_are_kept_than_the_bound() {
     for asked in asked {
         ok(asked.await.unwrap()).await;
     }
-    let ends = streams.iter_mut().map(|stream| Box::pin(stream.read_u8()));
-    let (end, _, open) = futures_util::future::select_all(ends).await;
+    let mut open: FuturesUnordered<_> = streams
+        .iter_mut()
+        .map(|stream| Box::pin(stream.read_u8()))
+        .collect();
+    let end = open.next().await.unwrap();
     assert!(end.is_err(), "one connection too many is closed");
     let pool = client.plain.as_ref().unwrap();
     let kept: usize = pool

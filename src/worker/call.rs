@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -226,9 +225,9 @@ impl Worker {
             headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
         let answer = if accept == EVENT_STREAM {
-            Either::Left(self.client.request_long(call))
+            self.client.request_long(call)
         } else {
-            Either::Right(self.client.request(call))
+            self.client.request(call)
         };
         answer.await.map_err(CallError::from_client)
     }
