@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,9 +80,8 @@ impl Line {
         }
     }
 
-    /// Whether it takes a request. Driven first, so that the end of a connection that was left alone is noticed.
-    fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx);
+    /// Whether it takes a request, as far as was noticed when it was last driven.
+    fn is_usable(&self) -> bool {
         !self.over && self.send.is_ready()
     }
 }
@@ -125,7 +124,7 @@ impl Pool {
         // A body that is still to come needs hyper until it has gone.
         let apart = apart && request.body().is_whole();
         loop {
-            let kept = poll_fn(|cx| Poll::Ready(self.take(&place, cx))).await;
+            let kept = self.take(&place);
             let reused = kept.is_some();
             let mut line = match kept {
                 Some(line) => line,
@@ -147,7 +146,7 @@ impl Pool {
                     if !*over {
                         *over = Pin::new(&mut *connection).poll(cx).is_ready();
                     }
-                    answer.as_mut().poll(cx)
+                    answer.as_mut().poll(&mut while_driven(*over, cx))
                 })
                 .await
             };
@@ -205,17 +204,18 @@ impl Pool {
     }
 
     /// The connection that was used last, if any is still good.
-    fn take(&self, place: &Authority, cx: &mut Context<'_>) -> Option<Box<Line>> {
+    fn take(&self, place: &Authority) -> Option<Box<Line>> {
         let now = Instant::now();
         loop {
-            let mut unused = {
+            let unused = {
                 let mut idle = self.inner.lock();
                 let (_, unused) = idle.places.iter_mut().find(|(known, _)| known == place)?;
                 unused.pop()?
             };
-            // Outside of the lock: what is polled may wake others.
+            // Outside of the lock, for those that are closed here. The end of one that has gone by unnoticed shows when it
+            // is driven with the request on it, which then has not left.
             if now.saturating_duration_since(unused.since) < self.inner.idle_timeout
-                && unused.line.is_usable(cx)
+                && unused.line.is_usable()
             {
                 return Some(unused.line);
             }
@@ -276,6 +276,12 @@ async fn close_unused(pool: Weak<Inner>) {
         };
         tokio::time::sleep_until(next).await;
     }
+}
+
+/// With what to ask for what a connection brings while it is driven in the same place: it is asked again whenever the
+/// connection has been driven, so it need not wake anybody, which would cost another turn of the task.
+fn while_driven<'a>(over: bool, cx: &Context<'a>) -> Context<'a> {
+    Context::from_waker(if over { cx.waker() } else { Waker::noop() })
 }
 
 /// The path and query alone, as requests to a server have it (RFC 9112 §3.2.1).
@@ -339,10 +345,12 @@ impl Answer {
     }
 
     fn release(&mut self, cx: &mut Context<'_>) {
-        if let Some((mut line, place, pool)) = self.place.take()
-            && line.is_usable(cx)
-        {
-            pool.put(line, place);
+        if let Some((mut line, place, pool)) = self.place.take() {
+            // Driven once more, so that a connection that is over is closed and not kept.
+            line.drive(cx);
+            if line.is_usable() {
+                pool.put(line, place);
+            }
         }
     }
 }
@@ -365,13 +373,19 @@ impl HttpBody for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         this.open();
-        let mut frame = Pin::new(&mut this.body).poll_frame(cx);
-        if frame.is_pending()
-            && let Some((line, ..)) = &mut this.place
-        {
-            line.drive(cx);
-            frame = Pin::new(&mut this.body).poll_frame(cx);
-        }
+        let body = Pin::new(&mut this.body);
+        let frame = match &mut this.place {
+            None => body.poll_frame(cx),
+            Some((line, ..)) => {
+                let frame = body.poll_frame(&mut while_driven(line.over, cx));
+                if frame.is_pending() {
+                    line.drive(cx);
+                    Pin::new(&mut this.body).poll_frame(&mut while_driven(line.over, cx))
+                } else {
+                    frame
+                }
+            }
+        };
         // A body of known length is not asked for more than its last byte.
         if matches!(&frame, Poll::Ready(None)) || this.body.is_end_stream() {
             this.release(cx);
