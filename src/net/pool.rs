@@ -64,25 +64,22 @@ struct Unused {
 /// A connection and the way to put a request on it.
 struct Line {
     send: SendRequest<Body>,
-    connection: Connection<Gated, Body>,
+    /// None once it is over. Dropped then, since what still waits to be sent on it learns of its end by that.
+    connection: Option<Connection<Gated, Body>>,
     gate: Gate,
     /// What a request on it says in `Host`, unless it says something itself.
     host: HeaderValue,
-    /// It must not be polled again.
-    over: bool,
 }
 
 impl Line {
     /// Lets the connection do what it can.
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.over {
-            self.over = Pin::new(&mut self.connection).poll(cx).is_ready();
-        }
+        drive(&mut self.connection, cx);
     }
 
     /// Whether it takes a request, as far as was noticed when it was last driven.
     fn is_usable(&self) -> bool {
-        !self.over && self.send.is_ready()
+        self.connection.is_some() && self.send.is_ready()
     }
 }
 
@@ -140,13 +137,10 @@ impl Pool {
             }
             let answer = {
                 let mut answer = pin!(line.send.try_send_request(request));
-                let line = &mut *line;
-                let (connection, over) = (&mut line.connection, &mut line.over);
+                let connection = &mut line.connection;
                 poll_fn(|cx| {
-                    if !*over {
-                        *over = Pin::new(&mut *connection).poll(cx).is_ready();
-                    }
-                    answer.as_mut().poll(&mut while_driven(*over, cx))
+                    drive(connection, cx);
+                    answer.as_mut().poll(&mut while_driven(connection, cx))
                 })
                 .await
             };
@@ -196,10 +190,9 @@ impl Pool {
             .map_err(|error| TransportError::Connect(error.into()))?;
         Ok(Box::new(Line {
             send,
-            connection,
+            connection: Some(connection),
             gate,
             host,
-            over: false,
         }))
     }
 
@@ -280,8 +273,19 @@ async fn close_unused(pool: Weak<Inner>) {
 
 /// With what to ask for what a connection brings while it is driven in the same place: it is asked again whenever the
 /// connection has been driven, so it need not wake anybody, which would cost another turn of the task.
-fn while_driven<'a>(over: bool, cx: &Context<'a>) -> Context<'a> {
-    Context::from_waker(if over { cx.waker() } else { Waker::noop() })
+fn while_driven<'a, C>(connection: &Option<C>, cx: &Context<'a>) -> Context<'a> {
+    Context::from_waker(match connection {
+        Some(_) => Waker::noop(),
+        None => cx.waker(),
+    })
+}
+
+fn drive(connection: &mut Option<Connection<Gated, Body>>, cx: &mut Context<'_>) {
+    if let Some(driven) = connection
+        && Pin::new(driven).poll(cx).is_ready()
+    {
+        *connection = None;
+    }
 }
 
 /// The path and query alone, as requests to a server have it (RFC 9112 §3.2.1).
@@ -326,11 +330,12 @@ impl Answer {
     pub fn held(mut self, framing: Option<Framing>) -> Held {
         if self.apart
             && let Some(framing) = framing
-            && let Some((line, ..)) = self.place.take_if(|(line, ..)| {
-                !line.over && line.gate.holds_all() && !self.body.is_end_stream()
-            })
+            && let Some((line, ..)) = &mut self.place
+            && line.gate.holds_all()
+            && !self.body.is_end_stream()
+            && let Some(connection) = line.connection.take()
         {
-            let (io, read) = line.connection.into_parts().io.into_parts();
+            let (io, read) = connection.into_parts().io.into_parts();
             return Held::own(io, read, framing);
         }
         Held::Body(self)
@@ -377,10 +382,10 @@ impl HttpBody for Answer {
         let frame = match &mut this.place {
             None => body.poll_frame(cx),
             Some((line, ..)) => {
-                let frame = body.poll_frame(&mut while_driven(line.over, cx));
+                let frame = body.poll_frame(&mut while_driven(&line.connection, cx));
                 if frame.is_pending() {
                     line.drive(cx);
-                    Pin::new(&mut this.body).poll_frame(&mut while_driven(line.over, cx))
+                    Pin::new(&mut this.body).poll_frame(&mut while_driven(&line.connection, cx))
                 } else {
                     frame
                 }

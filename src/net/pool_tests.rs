@@ -28,7 +28,7 @@ impl Pool {
         let mut idle = self.inner.lock();
         let line = &mut idle.places[0].1[0].line;
         line.drive(cx);
-        line.over
+        line.connection.is_none()
     }
 }
 
@@ -192,6 +192,28 @@ async fn a_kept_connection_that_the_worker_has_closed_costs_no_request() {
         }
     }
     assert_eq!(worker.connected(), answered);
+}
+
+#[tokio::test]
+async fn a_request_that_meets_the_end_of_a_kept_connection_goes_to_a_new_one() {
+    let mut worker = Worker::start().await;
+    let client = client();
+    let asked = tokio::spawn(client.request(worker.get()));
+    let mut stream = worker.connection().await;
+    head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    ok(asked.await.unwrap()).await;
+    let mut later = TcpStream::connect(worker.address).await.unwrap();
+    let later_too = worker.connection().await;
+    drop(stream);
+    drop(later_too);
+    // When the runtime has heard of the later end, it has heard of the earlier one; nobody has looked at the connection.
+    assert_eq!(later.read(&mut [0]).await.unwrap(), 0, "the end");
+    let asked = tokio::spawn(client.request(worker.get()));
+    let mut stream = worker.connection().await;
+    head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    ok(asked.await.unwrap()).await;
 }
 
 #[tokio::test]
