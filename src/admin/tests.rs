@@ -65,12 +65,12 @@ fn record(key: TaskKey, state: TaskState, at: i64) -> TaskRecord {
         last_seq: Seq(1),
         first_seq: Seq(1),
         owner: Principal([1; 32]),
-        link: WorkerLink {
+        link: Arc::new(WorkerLink {
             task_id: Some("w-1".to_owned()),
             source: "poll".to_owned(),
             credentials: Some(Sealed(SECRET.as_bytes().to_vec())),
             ..WorkerLink::default()
-        },
+        }),
         created_at: at,
         updated_at: at,
     }

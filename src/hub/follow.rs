@@ -87,7 +87,7 @@ impl Follow {
                 entries
                     .into_iter()
                     .take_while(|entry| entry.seq <= tail)
-                    .map(|entry| Arc::new(Entry::new(entry.seq, entry.event))),
+                    .map(|entry| Arc::new(Entry::new(entry.seq, entry.event, false))),
             );
         }
     }

@@ -23,22 +23,26 @@ pub struct Entry {
     pub seq: Seq,
     /// What happened.
     pub event: Arc<StreamResponse>,
-    /// By slot: mostly there is one, or none yet.
-    encoded: Mutex<Vec<(usize, Bytes)>>,
+    /// By slot. None where one reader waited for it: its form would be kept for nobody.
+    encoded: Option<Mutex<Vec<(usize, Bytes)>>>,
 }
 
 impl Entry {
-    pub(super) fn new(seq: Seq, event: Arc<StreamResponse>) -> Self {
+    /// With room for its forms if it is for several readers.
+    pub(super) fn new(seq: Seq, event: Arc<StreamResponse>, several: bool) -> Self {
         Self {
             seq,
             event,
-            encoded: Mutex::default(),
+            encoded: several.then(Mutex::default),
         }
     }
 
-    /// The event as encoded in the form of this slot; `encode` runs at most once for each.
+    /// The event as encoded in the form of this slot; `encode` runs at most once for each, however many readers there are.
     pub fn encoded(&self, slot: usize, encode: impl FnOnce(&StreamResponse) -> Bytes) -> Bytes {
-        let mut all = lock(&self.encoded);
+        let Some(encoded) = &self.encoded else {
+            return encode(&self.event);
+        };
+        let mut all = lock(encoded);
         if let Some((_, encoded)) = all.iter().find(|(known, _)| *known == slot) {
             return encoded.clone();
         }
@@ -113,6 +117,7 @@ impl Live {
     /// Takes in what was just kept, then rings.
     pub(super) fn publish(&self, record: TaskRecord, events: Vec<Arc<StreamResponse>>) {
         let last = record.last_seq;
+        let several = *lock(&self.demand) > 1;
         {
             let mut memory = lock(&self.memory);
             let mut seq = Seq(last.0 - events.len() as u64);
@@ -123,7 +128,9 @@ impl Live {
             }
             for event in events {
                 seq = seq.next();
-                memory.ring.push_back(Arc::new(Entry::new(seq, event)));
+                memory
+                    .ring
+                    .push_back(Arc::new(Entry::new(seq, event, several)));
             }
             while memory.ring.len() > RING {
                 memory.ring.pop_front();

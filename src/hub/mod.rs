@@ -206,7 +206,7 @@ impl Hub {
         let kept = self.inner.store.events(key, after, limit).await?;
         Ok(kept
             .into_iter()
-            .map(|entry| Arc::new(Entry::new(entry.seq, entry.event)))
+            .map(|entry| Arc::new(Entry::new(entry.seq, entry.event, false)))
             .collect())
     }
 
@@ -283,11 +283,12 @@ impl Hub {
             let Reconciled { events, task, .. } =
                 reconcile_final(Some(&record.task), end.clone(), snapshot.clone());
             // What the sidecar needed for its own calls in this task is not kept longer than the task.
-            let link =
-                (record.link.credentials.is_some() && !events.is_empty()).then(|| WorkerLink {
+            let link = (record.link.credentials.is_some() && !events.is_empty()).then(|| {
+                Arc::new(WorkerLink {
                     credentials: None,
-                    ..record.link.clone()
-                });
+                    ..WorkerLink::clone(&record.link)
+                })
+            });
             Change { events, task, link }
         })
         .await
@@ -324,8 +325,8 @@ impl Hub {
         change: impl Fn(&mut WorkerLink),
     ) -> Result<(), StoreError> {
         self.change(key, |record| {
-            let mut link = record.link.clone();
-            change(&mut link);
+            let mut link = Arc::clone(&record.link);
+            change(Arc::make_mut(&mut link));
             Change {
                 events: Vec::new(),
                 task: None,
@@ -488,7 +489,7 @@ struct Change {
     events: Vec<StreamResponse>,
     /// The task after exactly these events, where that is known: it need not be made again.
     task: Option<Task>,
-    link: Option<WorkerLink>,
+    link: Option<Arc<WorkerLink>>,
 }
 
 /// The events that fold, and the task after them.

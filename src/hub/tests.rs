@@ -26,7 +26,7 @@ fn record(id: &str) -> TaskRecord {
         last_seq: Seq(1),
         first_seq: Seq(1),
         owner: Principal([0; 32]),
-        link: WorkerLink::default(),
+        link: Arc::default(),
         created_at: 1,
         updated_at: 1,
     }

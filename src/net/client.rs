@@ -23,6 +23,7 @@ use tower::Service;
 
 use super::crypto_provider;
 use super::guard::{AddressPolicy, GuardedResolver, Refused};
+use super::held::Held;
 use super::pool::{Answer, Pool};
 use crate::wire::{Body, BoxError};
 
@@ -50,22 +51,10 @@ impl WorkerClient {
     ///
     /// # Errors
     /// See [`TransportError`].
-    pub fn request(&self, request: Request<Body>) -> AnswerFuture {
-        self.send(request, false)
-    }
-
-    /// The same for an answer that is likely to be long, and is to be [held](Answer::held).
-    ///
-    /// # Errors
-    /// See [`TransportError`].
-    pub fn request_long(&self, request: Request<Body>) -> AnswerFuture {
-        self.send(request, true)
-    }
-
-    fn send(&self, request: Request<Body>, long: bool) -> AnswerFuture {
+    pub fn request(&self, request: Request<Body>) -> AnswerFuture<Answer> {
         match &self.plain {
             Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
-                Box::pin(plain.clone().request(request, long))
+                Box::pin(plain.clone().request(request))
             }
             _ => {
                 let answer = self.others.request(request);
@@ -78,12 +67,28 @@ impl WorkerClient {
             }
         }
     }
+
+    /// The same for an answer that is likely to be long.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub fn request_long(&self, request: Request<Body>) -> AnswerFuture<Held> {
+        match &self.plain {
+            Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
+                Box::pin(plain.clone().request_long(request))
+            }
+            _ => {
+                let answer = self.request(request);
+                Box::pin(async move { Ok(answer.await?.map(Held::Body)) })
+            }
+        }
+    }
 }
 
 /// An answer still to come. In a box: it is handed through several functions, and each would copy all that an exchange
 /// takes.
-pub type AnswerFuture =
-    Pin<Box<dyn Future<Output = Result<Response<Answer>, TransportError>> + Send>>;
+pub type AnswerFuture<B> =
+    Pin<Box<dyn Future<Output = Result<Response<B>, TransportError>> + Send>>;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +102,9 @@ pub enum TransportError {
     /// The connection failed: the request may have arrived.
     #[error("the connection failed")]
     Exchange(#[source] hyper::Error),
+    /// The same of a connection that only this request was for.
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
     /// The same of a connection that has a task of its own.
     #[error(transparent)]
     Client(hyper_util::client::legacy::Error),
@@ -108,7 +116,7 @@ impl TransportError {
     pub fn is_connect(&self) -> bool {
         match self {
             Self::Connect(_) | Self::NoAuthority => true,
-            Self::Exchange(_) => false,
+            Self::Exchange(_) | Self::Io(_) => false,
             Self::Client(error) => error.is_connect(),
         }
     }

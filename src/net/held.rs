@@ -1,9 +1,6 @@
-//! Long answers without the buffers: an event stream is silent most of the time, and hyper keeps 28 KiB for the
-//! connection that it comes on. Once its head has been read, the connection is taken from hyper and only the framing of
-//! the body is left to do (RFC 9112 §6.3): chunks, a length, or the end of the connection. That hyper gets no more than
-//! the head is [`gate`](super::gate)'s.
+//! The body of a long answer, on a connection that is only for it: its framing (RFC 9112 §6.3), which is chunks, a length,
+//! or the end of the connection. Nothing is kept while nothing comes.
 
-use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -12,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http_body_util::BodyExt;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -48,9 +45,15 @@ impl Framing {
             let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
             return (chunked && codings.next().is_none()).then_some(Self::Chunked);
         }
-        match headers.get(CONTENT_LENGTH) {
-            None => Some(Self::Close),
-            Some(length) => length.to_str().ok()?.parse().ok().map(Self::Length),
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+        match (lengths.next(), lengths.next()) {
+            (None, _) => Some(Self::Close),
+            // Digits alone: what parses may also begin with a plus.
+            (Some(length), None) if length.as_bytes().iter().all(u8::is_ascii_digit) => {
+                length.to_str().ok()?.parse().ok().map(Self::Length)
+            }
+            // Two that may differ are how one answer is taken for another.
+            (Some(_), _) => None,
         }
     }
 }
@@ -68,26 +71,40 @@ impl Held {
     pub(super) fn own(io: TcpStream, read: Bytes, framing: Framing) -> Self {
         Self::Own(Own::new(io, read, framing))
     }
+}
 
-    /// The next bytes; none at the end. Cancel-safe.
-    ///
-    /// # Errors
-    /// When the connection broke, or the framing is none. The answer is of no use then.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Body(body) => Pin::new(body).poll_frame(cx),
+            Self::Own(own) => own.poll_next(cx).map(|next| match next {
+                Ok(data) => data.map(|data| Ok(Frame::data(data))),
+                Err(error) => Some(Err(BodyError::Producer(error.into()))),
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own(own) => poll_fn(|cx| own.poll_next(cx))
-                .await
-                .map_err(|error| BodyError::Producer(error.into())),
-            Self::Body(body) => loop {
-                match body.frame().await.transpose()? {
-                    None => return Ok(None),
-                    Some(frame) => {
-                        if let Ok(data) = frame.into_data() {
-                            return Ok(Some(data));
-                        }
-                    }
-                }
-            },
+            Self::Body(body) => body.is_end_stream(),
+            Self::Own(own) => matches!(own.rest, Rest::Over),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Body(body) => body.size_hint(),
+            Self::Own(Own {
+                rest: Rest::Bytes(left),
+                ..
+            }) => SizeHint::with_exact(*left),
+            Self::Own(_) => SizeHint::default(),
         }
     }
 }

@@ -1,13 +1,11 @@
-//! Framing at every cut, and the handover from hyper over real sockets.
+//! Framing, at every cut.
 
-use http::{HeaderMap, Request};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use std::future::poll_fn;
+
+use http::HeaderMap;
 use tokio_test::io::Builder;
 
 use super::*;
-use crate::net::client::{WorkerOptions, worker_client};
-use crate::wire::Body;
 
 /// All that a body brings, and how it ends.
 async fn all<T: AsyncRead + Unpin>(mut own: Own<T>) -> (Vec<u8>, io::Result<()>) {
@@ -106,6 +104,8 @@ fn the_framing_is_what_the_headers_say() {
         (&[][..], Some(Framing::Close)),
         (&[("content-length", "12")], Some(Framing::Length(12))),
         (&[("content-length", "twelve")], None),
+        (&[("content-length", "+12")], None),
+        (&[("content-length", "12"), ("content-length", "13")], None),
         (&[("transfer-encoding", "Chunked")], Some(Framing::Chunked)),
         // RFC 9112 §6.3: the coding prevails.
         (
@@ -127,93 +127,4 @@ fn the_framing_is_what_the_headers_say() {
         }
         assert_eq!(Framing::of(&map), expected, "{headers:?}");
     }
-}
-
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-
-/// The answer to a POST of this body, from a worker that gets the connection after it has answered `first`.
-async fn answered(body: Body, first: &[u8]) -> (Held, TcpStream) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = worker_client(&WorkerOptions::default()).unwrap();
-    let request = Request::post(format!("http://{address}/"))
-        .body(body)
-        .unwrap();
-    let asked = tokio::spawn(client.request_long(request));
-    let (mut worker, _) = listener.accept().await.unwrap();
-    let mut seen = Vec::new();
-    while !seen.windows(4).any(|end| end == b"\r\n\r\n") {
-        worker.read_buf(&mut seen).await.unwrap();
-    }
-    worker.write_all(first).await.unwrap();
-    let response = asked.await.unwrap().unwrap();
-    let framing = Framing::of(response.headers());
-    (response.into_body().held(framing), worker)
-}
-
-async fn text(held: &mut Held) -> String {
-    let mut all = Vec::new();
-    while let Some(data) = held.next().await.unwrap() {
-        all.extend_from_slice(&data);
-    }
-    String::from_utf8(all).unwrap()
-}
-
-#[tokio::test]
-async fn a_stream_is_taken_from_hyper_without_a_byte_lost() {
-    // What came in one piece with the head, and what comes later.
-    for with_head in [&b""[..], b"5\r\nfirst\r\n", b"5\r\nfir"] {
-        let first = [HEAD, with_head].concat();
-        let (mut held, mut worker) = answered(Body::full("{}"), &first).await;
-        assert!(matches!(held, Held::Own(_)), "{held:?}");
-        let rest = &b"5\r\nfirst\r\n7\r\n second\r\n0\r\n\r\n"[with_head.len()..];
-        worker.write_all(rest).await.unwrap();
-        assert_eq!(text(&mut held).await, "first second");
-    }
-}
-
-#[tokio::test]
-async fn one_that_is_read_from_hyper_after_all_is_whole_too() {
-    let first = [HEAD, b"5\r\nfirst\r\n"].concat();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = worker_client(&WorkerOptions::default()).unwrap();
-    let request = Request::get(format!("http://{address}/"));
-    let request = request.body(Body::empty()).unwrap();
-    let asked = tokio::spawn(client.request_long(request));
-    let (mut worker, _) = listener.accept().await.unwrap();
-    worker.write_all(&first).await.unwrap();
-    let response = asked.await.unwrap().unwrap();
-    let reading = tokio::spawn(crate::wire::collect(response.into_body(), 100));
-    worker
-        .write_all(b"7\r\n second\r\n0\r\n\r\n")
-        .await
-        .unwrap();
-    assert_eq!(reading.await.unwrap().unwrap(), "first second");
-}
-
-#[tokio::test]
-async fn a_stream_whose_request_has_not_left_stays_with_hyper() {
-    // More than the sockets hold, answered before it was read.
-    let body = vec![b'x'; 32 << 20];
-    let sent = body.len();
-    let (mut held, mut worker) = answered(Body::full(body), HEAD).await;
-    assert!(matches!(held, Held::Body(_)), "{held:?}");
-    let reading = tokio::spawn(async move {
-        let (mut came, mut last) = (0, Vec::new());
-        while came < sent - 64 * 1024 {
-            last.clear();
-            came += worker.read_buf(&mut last).await.unwrap();
-        }
-        worker.write_all(b"4\r\nread\r\n0\r\n\r\n").await.unwrap();
-    });
-    assert_eq!(text(&mut held).await, "read");
-    reading.await.unwrap();
-
-    // One that comes piece by piece.
-    let body = Body::from_stream(futures_util::stream::iter([Ok::<_, io::Error>(
-        "{}".into(),
-    )]));
-    let (held, _worker) = answered(body, HEAD).await;
-    assert!(matches!(held, Held::Body(_)), "{held:?}");
 }

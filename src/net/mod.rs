@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
+mod apart;
 pub mod client;
-mod gate;
 pub mod guard;
 pub mod held;
 pub mod listen;

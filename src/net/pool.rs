@@ -18,13 +18,17 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::Service;
 
+use super::apart;
 use super::client::{BoundedConnector, TransportError};
-use super::gate::{Gate, Gated};
-use super::held::{Framing, Held};
+use super::held::Held;
 use crate::wire::{Body, BodyError};
+
+type Io = TokioIo<TcpStream>;
 
 /// Unused connections and how to make more. Clones share them.
 #[derive(Clone, Debug)]
@@ -65,8 +69,7 @@ struct Unused {
 struct Line {
     send: SendRequest<Body>,
     /// None once it is over. Dropped then, since what still waits to be sent on it learns of its end by that.
-    connection: Option<Connection<Gated, Body>>,
-    gate: Gate,
+    connection: Option<Connection<Io, Body>>,
     /// What a request on it says in `Host`, unless it says something itself.
     host: HeaderValue,
 }
@@ -106,20 +109,16 @@ impl Pool {
     }
 
     /// Sends a request to an absolute address. One that a kept connection did not take, because the worker was about to
-    /// close it, goes to the next; it is never written twice. With `apart`, no more than the answer's head is read, so
-    /// that [`Answer::held`] can take the rest from hyper.
+    /// close it, goes to the next; it is never written twice.
     pub(super) async fn request(
         self,
         mut request: Request<Body>,
-        apart: bool,
     ) -> Result<Response<Answer>, TransportError> {
         let uri = std::mem::take(request.uri_mut());
         let Some(place) = uri.authority().cloned() else {
             return Err(TransportError::NoAuthority);
         };
         *request.uri_mut() = origin_form(&uri);
-        // A body that is still to come needs hyper until it has gone.
-        let apart = apart && request.body().is_whole();
         loop {
             let kept = self.take(&place);
             let reused = kept.is_some();
@@ -132,9 +131,6 @@ impl Pool {
                 .headers_mut()
                 .entry(HOST)
                 .or_insert_with(|| line.host.clone());
-            if apart {
-                line.gate.close_behind_head();
-            }
             let answer = {
                 let mut answer = pin!(line.send.try_send_request(request));
                 let connection = &mut line.connection;
@@ -149,13 +145,10 @@ impl Pool {
                     let answer = |body| Answer {
                         body,
                         place: Some((line, place, self)),
-                        apart,
                     };
                     let mut response = response.map(answer);
                     let body = response.body_mut();
                     if body.is_end_stream() {
-                        // Nothing comes that could be taken from hyper.
-                        body.open();
                         poll_fn(|cx| {
                             body.release(cx);
                             Poll::Ready(())
@@ -176,24 +169,44 @@ impl Pool {
     async fn connect(&self, uri: &Uri, place: &Authority) -> Result<Box<Line>, TransportError> {
         let host = HeaderValue::from_str(authority_without_default_port(uri, place))
             .map_err(|_| TransportError::NoAuthority)?;
-        let mut connector = self.inner.connector.clone();
-        poll_fn(|cx| connector.poll_ready(cx))
-            .await
-            .map_err(TransportError::Connect)?;
-        let io = connector
-            .call(uri.clone())
-            .await
-            .map_err(TransportError::Connect)?;
-        let (io, gate) = Gated::new(io);
+        let io = self.open(uri).await?;
         let (send, connection) = http1::handshake(io)
             .await
             .map_err(|error| TransportError::Connect(error.into()))?;
         Ok(Box::new(Line {
             send,
             connection: Some(connection),
-            gate,
             host,
         }))
+    }
+
+    /// Sends a request whose answer is likely to be long: on a connection of its own, if it is small and whole.
+    pub(super) async fn request_long(
+        self,
+        request: Request<Body>,
+    ) -> Result<Response<Held>, TransportError> {
+        let (parts, body) = request.into_parts();
+        match body.into_whole() {
+            Ok(bytes) if bytes.len() <= apart::MAX_BODY_BYTES => {
+                let io = self.open(&parts.uri).await?;
+                apart::exchange(io.into_inner(), Request::from_parts(parts, bytes)).await
+            }
+            body => {
+                let request = Request::from_parts(parts, body.map_or_else(|body| body, Body::full));
+                Ok(self.request(request).await?.map(Held::Body))
+            }
+        }
+    }
+
+    async fn open(&self, uri: &Uri) -> Result<Io, TransportError> {
+        let mut connector = self.inner.connector.clone();
+        poll_fn(|cx| connector.poll_ready(cx))
+            .await
+            .map_err(TransportError::Connect)?;
+        connector
+            .call(uri.clone())
+            .await
+            .map_err(TransportError::Connect)
     }
 
     /// The connection that was used last, if any is still good.
@@ -280,7 +293,7 @@ fn while_driven<'a, C>(connection: &Option<C>, cx: &Context<'a>) -> Context<'a> 
     })
 }
 
-fn drive(connection: &mut Option<Connection<Gated, Body>>, cx: &mut Context<'_>) {
+fn drive(connection: &mut Option<Connection<Io, Body>>, cx: &mut Context<'_>) {
     if let Some(driven) = connection
         && Pin::new(driven).poll(cx).is_ready()
     {
@@ -289,7 +302,7 @@ fn drive(connection: &mut Option<Connection<Gated, Body>>, cx: &mut Context<'_>)
 }
 
 /// The path and query alone, as requests to a server have it (RFC 9112 §3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
+pub(super) fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query()
         .cloned()
         .unwrap_or_else(|| PathAndQuery::from_static("/"))
@@ -297,7 +310,7 @@ fn origin_form(uri: &Uri) -> Uri {
 }
 
 /// As `Host` has it: without a port that goes without saying.
-fn authority_without_default_port<'a>(uri: &Uri, place: &'a Authority) -> &'a str {
+pub(super) fn authority_without_default_port<'a>(uri: &Uri, place: &'a Authority) -> &'a str {
     let text = place.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
     match uri.port_u16() {
@@ -311,42 +324,12 @@ pub struct Answer {
     body: Incoming,
     /// The connection and where it goes; none where it has a task of its own, or has been given back.
     place: Option<(Box<Line>, Authority, Pool)>,
-    /// Whether the connection's gate may be closed.
-    apart: bool,
 }
 
 impl Answer {
     /// One whose connection has a task of its own.
     pub(super) fn driven(body: Incoming) -> Self {
-        Self {
-            body,
-            place: None,
-            apart: false,
-        }
-    }
-
-    /// The same bytes for one who reads them for long: off a connection of its own, where there is one. hyper keeps
-    /// buffers of 28 KiB for a connection, also while nothing comes.
-    pub fn held(mut self, framing: Option<Framing>) -> Held {
-        if self.apart
-            && let Some(framing) = framing
-            && let Some((line, ..)) = &mut self.place
-            && line.gate.holds_all()
-            && !self.body.is_end_stream()
-            && let Some(connection) = line.connection.take()
-        {
-            let (io, read) = connection.into_parts().io.into_parts();
-            return Held::own(io, read, framing);
-        }
-        Held::Body(self)
-    }
-
-    fn open(&mut self) {
-        if std::mem::take(&mut self.apart)
-            && let Some((line, ..)) = &self.place
-        {
-            line.gate.open();
-        }
+        Self { body, place: None }
     }
 
     fn release(&mut self, cx: &mut Context<'_>) {
@@ -377,7 +360,6 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        this.open();
         let body = Pin::new(&mut this.body);
         let frame = match &mut this.place {
             None => body.poll_frame(cx),

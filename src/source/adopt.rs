@@ -51,14 +51,14 @@ impl Sources {
             last_seq: Seq(1),
             first_seq: Seq(1),
             owner,
-            link: WorkerLink {
+            link: Arc::new(WorkerLink {
                 task_id: Some(key.id.to_string()),
                 context_id: Some(task.context_id.clone()).filter(|id| !id.is_empty()),
                 worker: upstream.worker.base().to_string(),
                 source: super::Mode::Poll.name().to_owned(),
                 credentials,
                 ..WorkerLink::default()
-            },
+            }),
             task: Arc::new(task),
             created_at: now,
             updated_at: now,

@@ -34,7 +34,7 @@ impl Sources {
         let context = Some(task.context_id.clone()).filter(|id| !id.is_empty());
         with_own_ids(turn, &mut task);
         let mut record = self.record(turn, way, task, Some(id.to_owned()), webhook)?;
-        record.link.context_id = context;
+        Arc::make_mut(&mut record.link).context_id = context;
         let push = self.registrations(turn, &record.key)?;
         match self.hub().create(record.clone(), push).await {
             Ok(()) => Ok(Some(TaskRecord {
@@ -126,7 +126,7 @@ impl Sources {
             last_seq: Seq(1),
             first_seq: Seq(1),
             owner: turn.owner,
-            link: WorkerLink {
+            link: Arc::new(WorkerLink {
                 context_id: worker_task_id
                     .is_some()
                     .then(|| task.context_id.clone())
@@ -137,7 +137,7 @@ impl Sources {
                 requester: turn.requester.name().to_owned(),
                 push_token_hash: webhook.map(|webhook| webhook.token_hash),
                 credentials,
-            },
+            }),
             task: Arc::new(task),
             key,
             created_at: now,

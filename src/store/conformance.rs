@@ -177,7 +177,7 @@ impl Writer {
                 last_seq: Seq(1),
                 first_seq: Seq(1),
                 owner: Principal([1; 32]),
-                link: WorkerLink::default(),
+                link: Arc::default(),
                 created_at: now,
                 updated_at: now,
             },
@@ -244,7 +244,8 @@ impl Writer {
             .await;
     }
 
-    async fn link(&mut self, link: WorkerLink, now: Millis) {
+    async fn link(&mut self, link: impl Into<Arc<WorkerLink>>, now: Millis) {
+        let link = link.into();
         let mut append = self.append_of(Vec::new(), now);
         append.link = Some(link.clone());
         self.store.append(append).await.expect("append a link");

@@ -329,7 +329,7 @@ impl TaskLog for MemoryStore {
         record.last_seq = Seq(0);
         record.first_seq = Seq(1);
         if over {
-            record.link.credentials = None;
+            Arc::make_mut(&mut record.link).credentials = None;
         }
         inner.made += 1;
         let mut entry = Entry {
@@ -375,7 +375,7 @@ impl TaskLog for MemoryStore {
             entry.record.updated_at = append.now;
             if entry.record.task.status.state.is_terminal() {
                 entry.ended_at.get_or_insert(append.now);
-                entry.record.link.credentials = None;
+                Arc::make_mut(&mut entry.record.link).credentials = None;
             } else {
                 entry.ended_at = None;
             }
@@ -417,7 +417,7 @@ impl TaskLog for MemoryStore {
         let inner = self.lock();
         let by = (route.into(), tenant.into(), context_id.to_owned());
         let record = inner.record(inner.by_context.newest(&by));
-        Ok(record.and_then(|record| record.link.context_id))
+        Ok(record.and_then(|record| record.link.context_id.clone()))
     }
 
     async fn events(

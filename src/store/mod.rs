@@ -59,7 +59,7 @@ pub struct TaskRecord {
     /// Whose it is.
     pub owner: Principal,
     /// What changes without an event.
-    pub link: WorkerLink,
+    pub link: Arc<WorkerLink>,
     /// When the record was made.
     pub created_at: Millis,
     /// When the last event or change of the link came.
@@ -109,7 +109,7 @@ pub struct Append {
     /// keep the events alone and fold them again. Without events it is not looked at.
     pub task: Arc<Task>,
     /// The new link, if it changes.
-    pub link: Option<WorkerLink>,
+    pub link: Option<Arc<WorkerLink>>,
     /// The time.
     pub now: Millis,
 }

@@ -115,10 +115,16 @@ impl Body {
         ))
     }
 
-    /// Whether all of it is here already.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        matches!(self.kind, Kind::Empty | Kind::Full { .. })
+    /// Its bytes, if all of them are here already; else the body again. What it guards is let go.
+    ///
+    /// # Errors
+    /// The body itself, where it is still to come.
+    pub fn into_whole(self) -> Result<Bytes, Self> {
+        match self.kind {
+            Kind::Empty => Ok(Bytes::new()),
+            Kind::Full { bytes } => Ok(bytes.unwrap_or_default()),
+            _ => Err(self),
+        }
     }
 
     /// Keeps `guard` until the body has ended, failed or been dropped. Guards add up; the latest is

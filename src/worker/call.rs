@@ -14,8 +14,7 @@ use super::{A2A_VERSION, CallContext, CallError, EventStream, Known, Worker, is_
 use crate::a2a::dialect::{http_json, jsonrpc, paths};
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Binding, Dialect, Operation, Request, extension};
-use crate::net::held::Framing;
-use crate::net::pool;
+use crate::net::held::Held;
 use crate::wire::Body;
 use crate::wire::collect::collect;
 use crate::wire::headers::{EVENT_STREAM, is_event_stream};
@@ -145,10 +144,9 @@ impl Worker {
         }
         let extensions = extensions_of(response.headers());
         let value = if is_event_stream(response.headers()) {
-            let framing = Framing::of(response.headers());
             Opened::Stream(Box::new(EventStream::new(
                 known.dialect,
-                response.into_body().held(framing),
+                response.into_body(),
                 SseLimits {
                     max_event_bytes: self.target.max_event_bytes,
                     ..SseLimits::default()
@@ -174,7 +172,7 @@ impl Worker {
         context: &CallContext,
         accept: &'static str,
         verb: Option<Method>,
-    ) -> Result<http::Response<pool::Answer>, CallError> {
+    ) -> Result<http::Response<Held>, CallError> {
         let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
         let mut call = match known.dialect.binding {
@@ -225,11 +223,12 @@ impl Worker {
             headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
         let answer = if accept == EVENT_STREAM {
-            self.client.request_long(call)
+            self.client.request_long(call).await
         } else {
-            self.client.request(call)
+            let answer = self.client.request(call).await;
+            answer.map(|response| response.map(Held::Body))
         };
-        answer.await.map_err(CallError::from_client)
+        answer.map_err(CallError::from_client)
     }
 
     /// A call's method and parameters, with the tenant that the worker's interface names.
@@ -267,7 +266,7 @@ impl Worker {
         &self,
         known: &Known,
         operation: Operation,
-        response: http::Response<pool::Answer>,
+        response: http::Response<Held>,
     ) -> Result<Answer, CallError> {
         let (parts, body) = response.into_parts();
         let limit = if parts.status.is_success() {

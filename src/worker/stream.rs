@@ -1,5 +1,6 @@
 //! A worker's event stream, decoded.
 
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::CallError;
@@ -79,10 +80,14 @@ async fn next_event(
                 return Ok(Some(event));
             }
         }
-        match body.next().await {
-            Ok(Some(data)) => parser.push(&data),
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(CallError::Broken(Box::new(error))),
+        match body.frame().await {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    parser.push(data);
+                }
+            }
+            Some(Err(error)) => return Err(CallError::Broken(Box::new(error))),
+            None => return Ok(None),
         }
     }
 }

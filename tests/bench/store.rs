@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use a2a_sidecar::a2a::{StreamResponse, Task, TaskState, TaskStatus, TaskStatusUpdateEvent};
 use a2a_sidecar::hub::{Hub, now};
 use a2a_sidecar::store::sqlite::Sync;
-use a2a_sidecar::store::{
-    MemoryStore, Principal, SqliteOptions, SqliteStore, Store, TaskRecord, WorkerLink,
-};
+use a2a_sidecar::store::{MemoryStore, Principal, SqliteOptions, SqliteStore, Store, TaskRecord};
 use a2a_sidecar::task::{Seq, TaskKey};
 
 use crate::process;
@@ -66,7 +64,7 @@ async fn rate(store: Arc<dyn Store>, writers: usize) -> f64 {
             last_seq: Seq(1),
             first_seq: Seq(1),
             owner: Principal([0; 32]),
-            link: WorkerLink::default(),
+            link: Arc::default(),
             created_at: now(),
             updated_at: now(),
         };

@@ -363,9 +363,9 @@ impl Shared {
         let store = self.sources.hub().store();
         for id in &mut send.message.reference_task_ids {
             if let Some(record) = store.task(&asked.key(id)).await?
-                && let Some(theirs) = record.link.task_id
+                && let Some(theirs) = &record.link.task_id
             {
-                *id = theirs;
+                id.clone_from(theirs);
             }
         }
         if let Some(id) = &mut send.message.context_id

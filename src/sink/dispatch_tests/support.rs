@@ -35,7 +35,7 @@ use crate::net::client::{DeliveryClient, DeliveryOptions};
 use crate::net::guard::AddressPolicy;
 use crate::sink::webhook::Prepared;
 use crate::store::{
-    Append, Deliveries, DeliveryState, Principal, PushRegistration, TaskLog, TaskRecord, WorkerLink,
+    Append, Deliveries, DeliveryState, Principal, PushRegistration, TaskLog, TaskRecord,
 };
 use crate::task::fold::fold;
 use crate::task::{Seq, TaskKey};
@@ -99,7 +99,7 @@ impl World {
             last_seq: Seq(1),
             first_seq: Seq(1),
             owner: Principal([0; 32]),
-            link: WorkerLink::default(),
+            link: Arc::default(),
             created_at: now,
             updated_at: now,
         };

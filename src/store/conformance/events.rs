@@ -58,7 +58,7 @@ pub async fn a_record_comes_back_as_it_was_given(store: Subject) {
     writer.record.epoch = u64::MAX;
     writer.record.owner = Principal([0xfe; 32]);
     writer.record.created_at = -6;
-    writer.record.link = WorkerLink {
+    writer.record.link = Arc::new(WorkerLink {
         task_id: Some("w".to_owned()),
         context_id: Some("c".to_owned()),
         worker: "http://worker/".to_owned(),
@@ -66,7 +66,7 @@ pub async fn a_record_comes_back_as_it_was_given(store: Subject) {
         requester: "praisonai".to_owned(),
         push_token_hash: Some([9; 32]),
         credentials: Some(Sealed(vec![0, 1, 255])),
-    };
+    });
     let writer = writer.create(&[]).await;
     assert_eq!(writer.stored().await, writer.record);
 }
@@ -116,15 +116,15 @@ pub async fn append_on_another_number_is_a_conflict_and_changes_nothing(store: S
     for expect in [0, 1, 3, u64::MAX] {
         let mut append = writer.append_of(vec![status("t", TaskState::Failed)], 1002);
         append.expect = Seq(expect);
-        append.link = Some(WorkerLink {
+        append.link = Some(Arc::new(WorkerLink {
             task_id: Some("w".to_owned()),
             ..WorkerLink::default()
-        });
+        }));
         assert_conflict(&store.append(append).await);
     }
     let mut link_only = writer.append_of(Vec::new(), 1002);
     link_only.expect = Seq(1);
-    link_only.link = Some(WorkerLink::default());
+    link_only.link = Some(Arc::default());
     assert_conflict(&store.append(link_only).await);
     assert_eq!(writer.stored().await, writer.record);
     assert_eq!(numbers(&writer.log().await), [1, 2]);
@@ -152,9 +152,9 @@ pub async fn append_without_events_changes_the_link_only(store: Subject) {
         credentials: Some(Sealed(vec![1])),
         ..WorkerLink::default()
     };
-    append.link = Some(link.clone());
+    append.link = Some(Arc::new(link.clone()));
     store.append(append).await.expect("append");
-    writer.record.link = link;
+    writer.record.link = Arc::new(link);
     writer.record.updated_at = 1001;
     assert_eq!(writer.stored().await, writer.record);
     assert_eq!(numbers(&writer.log().await), [1]);
@@ -219,11 +219,11 @@ pub async fn credentials_go_when_the_task_ends(store: Subject) {
         ..WorkerLink::default()
     };
     let mut writer = Writer::draft(&store, "t", 1000);
-    writer.record.link = link.clone();
+    writer.record.link = Arc::new(link.clone());
     let mut writer = writer.create(&[]).await;
-    assert_eq!(writer.stored().await.link, link);
+    assert_eq!(writer.stored().await.link, Arc::new(link.clone()));
     writer.end(1001).await;
-    writer.record.link.credentials = None;
+    Arc::make_mut(&mut writer.record.link).credentials = None;
     assert_eq!(writer.stored().await, writer.record);
     writer.link(link.clone(), 1002).await;
     assert_eq!(writer.stored().await.link.credentials, None);
@@ -232,7 +232,7 @@ pub async fn credentials_go_when_the_task_ends(store: Subject) {
     let mut task = (*over.record.task).clone();
     task.status.state = TaskState::Failed;
     over.record.task = Arc::new(task);
-    over.record.link = link;
+    over.record.link = Arc::new(link);
     let over = over.create(&[]).await;
     assert_eq!(over.stored().await.link.credentials, None);
 }

@@ -43,7 +43,7 @@ pub async fn a_task_is_found_by_its_workers_id(store: Subject) {
         found.expect("by worker id").map(|record| record.key)
     };
     let mut first = Writer::draft(&store, "t1", 1000);
-    first.record.link = link("w");
+    first.record.link = link("w").into();
     let mut first = first.create(&[]).await;
     assert_eq!(find("route", "", "w").await, Some(key("t1")));
     assert_eq!(find("other", "", "w").await, None);

@@ -329,7 +329,7 @@ impl Raw {
             last_seq: seq(self.last_seq)?,
             first_seq: seq(self.first_seq)?,
             owner: Principal(self.owner),
-            link: self.link,
+            link: Arc::new(self.link),
             created_at: self.created_at,
             updated_at: self.updated_at,
             key: self.key,

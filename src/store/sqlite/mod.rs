@@ -258,7 +258,7 @@ impl TaskLog for SqliteStore {
                 events: &events,
                 task: &append.task,
                 status_at,
-                link: append.link.as_ref(),
+                link: append.link.as_deref(),
                 now: append.now,
             };
             log::append(conn, &append)
