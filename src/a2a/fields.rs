@@ -77,7 +77,7 @@ pub trait Model: Sized {
 
 /// Members that a model does not know. Nearly always none, and then it takes the room of a pointer: a log holds many
 /// objects, and an object that has had members keeps its room for them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Extra(Option<Box<Object>>);
 
 static NONE: LazyLock<Object> = LazyLock::new(Object::new);
@@ -99,6 +99,12 @@ impl Deref for Extra {
 impl DerefMut for Extra {
     fn deref_mut(&mut self) -> &mut Object {
         self.0.get_or_insert_default()
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

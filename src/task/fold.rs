@@ -164,7 +164,9 @@ pub(super) fn extend_artifact(known: &mut Artifact, new: &Artifact) {
             known.extensions.push(extension.clone());
         }
     }
-    merge(&mut known.extra, &new.extra);
+    if !new.extra.is_empty() {
+        merge(&mut known.extra, &new.extra);
+    }
 }
 
 fn merge(into: &mut Object, from: &Object) {

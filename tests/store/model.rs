@@ -142,7 +142,7 @@ async fn make(store: &dyn Store, call: &Call, claimed: &[DeliveryId], now: Milli
                 last_seq: Seq(1),
                 first_seq: Seq(1),
                 owner: Principal([1; 32]),
-                link: link(3),
+                link: link(3).into(),
                 created_at: now,
                 updated_at: now,
             };
@@ -182,7 +182,7 @@ async fn make(store: &dyn Store, call: &Call, claimed: &[DeliveryId], now: Milli
                 expect: Seq(record.last_seq.0 - u64::from(*stale)),
                 events: kept,
                 task: Arc::new(after),
-                link: new.map(link),
+                link: new.map(|number| link(number).into()),
                 now,
             };
             format!("{:?}", store.append(append).await)

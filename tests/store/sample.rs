@@ -8,7 +8,6 @@ use a2a_sidecar::a2a::{
 };
 use a2a_sidecar::store::{
     Append, Principal, PushRegistration, RegistrationKind, Sealed, Store, StoreError, TaskRecord,
-    WorkerLink,
 };
 use a2a_sidecar::task::fold::fold;
 use a2a_sidecar::task::{Seq, TaskKey};
@@ -35,7 +34,7 @@ pub async fn create(store: &dyn Store, id: &str) -> Result<(), StoreError> {
         last_seq: Seq(1),
         first_seq: Seq(1),
         owner: Principal([0; 32]),
-        link: WorkerLink::default(),
+        link: Arc::default(),
         created_at: 1000,
         updated_at: 1000,
     };

@@ -218,7 +218,7 @@ async fn an_older_schema_is_brought_to_this_one_with_what_is_in_it() {
     assert_eq!(record.link.requester, "");
     let mut append = append_of(&store, "t", vec![chunk("t", "more")]).await;
     let mut link = record.link.clone();
-    link.requester = "praisonai".to_owned();
+    Arc::make_mut(&mut link).requester = "praisonai".to_owned();
     append.link = Some(link.clone());
     store.append(append).await.expect("append");
     let record = store.task(&key("t")).await.expect("read").expect("a task");
