@@ -115,7 +115,7 @@ fn route(
             max_answer_bytes: source.max_answer_bytes,
             max_event_bytes: source.stream.max_event_bytes,
         },
-        client.apart(),
+        client.separate(),
         http2.clone(),
     ));
     let name: Arc<str> = Arc::from(config.name.as_str());

@@ -39,9 +39,9 @@ pub struct WorkerClient {
 impl WorkerClient {
     /// With the same settings and plain connections of its own.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn separate(&self) -> Self {
         Self {
-            plain: self.plain.as_ref().map(Pool::apart),
+            plain: self.plain.as_ref().map(Pool::separate),
             others: self.others.clone(),
         }
     }

@@ -87,6 +87,16 @@ async fn ok(response: Result<Response<Answer>, TransportError>) {
     assert_eq!(collect(response.into_body(), 10).await.unwrap(), "ok");
 }
 
+/// An exchange on a new connection, which is kept then: the worker's side of it.
+async fn exchanged(worker: &mut Worker, client: &WorkerClient) -> TcpStream {
+    let asked = tokio::spawn(client.request(worker.get()));
+    let mut stream = worker.connection().await;
+    head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    ok(asked.await.unwrap()).await;
+    stream
+}
+
 #[tokio::test]
 async fn an_answer_that_was_read_to_its_end_leaves_its_connection_for_the_next() {
     let mut worker = Worker::start().await;
@@ -155,11 +165,7 @@ async fn an_answer_that_is_dropped_before_its_end_closes_its_connection() {
         .unwrap();
     drop(asked.await.unwrap().unwrap());
     assert_eq!(first.read(&mut [0]).await.unwrap(), 0, "the end");
-    let asked = tokio::spawn(client.request(worker.get()));
-    let mut second = worker.connection().await;
-    head(&mut second).await;
-    second.write_all(OK).await.unwrap();
-    ok(asked.await.unwrap()).await;
+    exchanged(&mut worker, &client).await;
 }
 
 #[tokio::test]
@@ -178,13 +184,8 @@ async fn a_kept_connection_that_the_worker_has_closed_costs_no_request() {
     let client = client();
     let mut answered = 0;
     for _ in 0..10 {
-        let asked = tokio::spawn(client.request(worker.get()));
-        let mut stream = worker.connection().await;
-        head(&mut stream).await;
-        stream.write_all(OK).await.unwrap();
+        drop(exchanged(&mut worker, &client).await);
         answered += 1;
-        ok(asked.await.unwrap()).await;
-        drop(stream);
         // Until word of it has come; what is on its way then may be lost with any client.
         let pool = client.plain.as_ref().unwrap();
         while !poll_fn(|cx| Poll::Ready(pool.is_over(cx))).await {
@@ -198,33 +199,21 @@ async fn a_kept_connection_that_the_worker_has_closed_costs_no_request() {
 async fn a_request_that_meets_the_end_of_a_kept_connection_goes_to_a_new_one() {
     let mut worker = Worker::start().await;
     let client = client();
-    let asked = tokio::spawn(client.request(worker.get()));
-    let mut stream = worker.connection().await;
-    head(&mut stream).await;
-    stream.write_all(OK).await.unwrap();
-    ok(asked.await.unwrap()).await;
+    let stream = exchanged(&mut worker, &client).await;
     let mut later = TcpStream::connect(worker.address).await.unwrap();
     let later_too = worker.connection().await;
     drop(stream);
     drop(later_too);
     // When the runtime has heard of the later end, it has heard of the earlier one; nobody has looked at the connection.
     assert_eq!(later.read(&mut [0]).await.unwrap(), 0, "the end");
-    let asked = tokio::spawn(client.request(worker.get()));
-    let mut stream = worker.connection().await;
-    head(&mut stream).await;
-    stream.write_all(OK).await.unwrap();
-    ok(asked.await.unwrap()).await;
+    exchanged(&mut worker, &client).await;
 }
 
 #[tokio::test]
 async fn a_request_that_may_have_arrived_is_not_sent_again() {
     let mut worker = Worker::start().await;
     let client = client();
-    let asked = tokio::spawn(client.request(worker.get()));
-    let mut stream = worker.connection().await;
-    head(&mut stream).await;
-    stream.write_all(OK).await.unwrap();
-    ok(asked.await.unwrap()).await;
+    let mut stream = exchanged(&mut worker, &client).await;
     let asked = tokio::spawn(client.request(worker.get()));
     head(&mut stream).await;
     drop(stream);
@@ -248,11 +237,7 @@ async fn where_nobody_listens_nothing_was_sent() {
 async fn connections_that_nobody_comes_back_for_are_closed() {
     let mut worker = Worker::start().await;
     let client = client();
-    let asked = tokio::spawn(client.request(worker.get()));
-    let mut stream = worker.connection().await;
-    head(&mut stream).await;
-    stream.write_all(OK).await.unwrap();
-    ok(asked.await.unwrap()).await;
+    let mut stream = exchanged(&mut worker, &client).await;
     tokio::time::pause();
     let since = Instant::now();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the end");

@@ -36,16 +36,20 @@ async fn call(
     answer
 }
 
-#[tokio::test]
-async fn a_requester_that_speaks_grpc_over_tls_is_served() {
-    let worker = Worker::builder()
+async fn worker() -> Worker {
+    Worker::builder()
         .script(vec![
             working("on it"),
             artifact("a", "result"),
             done("it is done"),
         ])
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test]
+async fn a_requester_that_speaks_grpc_over_tls_is_served() {
+    let worker = worker().await;
     let (identity, folder) = (Identity::new(), TempDir::new().unwrap());
     let sidecar = behind_tls(&worker.url, &identity, &folder).await;
 
@@ -72,14 +76,7 @@ async fn a_requester_that_speaks_grpc_over_tls_is_served() {
 /// The worker is another sidecar, which serves TLS; its card lists the address of gRPC without a scheme.
 #[tokio::test]
 async fn a_worker_that_speaks_grpc_over_tls_is_spoken_to() {
-    let worker = Worker::builder()
-        .script(vec![
-            working("on it"),
-            artifact("a", "result"),
-            done("it is done"),
-        ])
-        .start()
-        .await;
+    let worker = worker().await;
     let (identity, folder) = (Identity::new(), TempDir::new().unwrap());
     let behind = behind_tls(&worker.url, &identity, &folder).await;
     let before = Conf::before(&format!("https://localhost:{}/", behind.addr.port()))
