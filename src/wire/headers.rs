@@ -18,6 +18,14 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether the body is said to be plain text: a page of the server's own, where an answer in JSON belongs.
+#[must_use]
+pub fn is_plain_text(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
+}
+
 /// The elements of a header that is a list (RFC 9110 §5.6.1), over all its lines; lines that are no text are passed over.
 pub fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     headers

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{CallContext, CallError, Known, Worker};
 use crate::a2a::request::GetTaskRequest;
 use crate::a2a::{Dialect, Operation, Request, Version};
+use crate::wire::headers::is_plain_text;
 
 /// The body of the refusal: that of Starlette's own answer to an exception, with status 500.
 const REFUSAL: &[u8] = b"Internal Server Error";
@@ -158,7 +158,5 @@ fn is_refusal(error: &CallError) -> bool {
     };
     *status == StatusCode::INTERNAL_SERVER_ERROR
         && body.trim_ascii() == REFUSAL
-        && headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
+        && is_plain_text(headers)
 }

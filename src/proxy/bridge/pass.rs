@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response, StatusCode};
@@ -22,7 +22,7 @@ use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::grpc::is_grpc;
-use crate::wire::headers::is_event_stream;
+use crate::wire::headers::{is_event_stream, is_plain_text};
 use crate::wire::{Body, KeepAliveSse, collect};
 use crate::worker::{CallError, Worker, below, is_hop_by_hop};
 
@@ -76,7 +76,9 @@ impl Shared {
         } = *asked.0;
         let body = Body::full(call.body);
         let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
-        if response.status() == StatusCode::INTERNAL_SERVER_ERROR && is_plain(response.headers()) {
+        if response.status() == StatusCode::INTERNAL_SERVER_ERROR
+            && is_plain_text(response.headers())
+        {
             // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
             Box::pin(route.upstream.worker.note_refusal()).await;
             return Err(Error::Worker(CallError::Http {
@@ -126,7 +128,9 @@ impl Shared {
                 let bytes = collect(body, limit)
                     .await
                     .map_err(|error| CallError::Broken(Box::new(error)))?;
-                if parts.status == StatusCode::INTERNAL_SERVER_ERROR && is_plain(&parts.headers) {
+                if parts.status == StatusCode::INTERNAL_SERVER_ERROR
+                    && is_plain_text(&parts.headers)
+                {
                     Box::pin(worker.note_refusal()).await;
                 }
                 Ok::<_, Error>((parts, bytes))
@@ -230,12 +234,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
     }
-}
-
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
 fn clone_head(parts: &Parts) -> Parts {
