@@ -6,7 +6,8 @@ use prost::Message as _;
 use super::message;
 use crate::scene::Conf;
 use crate::support::client::SendOptions;
-use crate::support::grpc::{COMPLETED, Say, V1, V03, WORKING, Worker, call_raw, framed, pb};
+use crate::support::grpc::worker::{Say, Worker};
+use crate::support::grpc::{COMPLETED, V1, V03, WORKING, call_raw, framed, pb};
 use crate::support::protocol::{State, Version};
 
 fn task(state: i32) -> pb::Task {

@@ -2,8 +2,9 @@
 //! mid-way, and one connection per request on the client's side, so that a test sees when the headers came
 //! and a dropped answer is a disconnect. No pools, no redirects, no retries.
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -15,6 +16,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -120,11 +122,20 @@ pub struct Port {
 }
 
 impl Port {
-    /// A free port of 127.0.0.1.
+    /// A free port of 127.0.0.1 that no other test had before: whoever still calls a server of a test that is over,
+    /// such as a sidecar that ends after it, must not reach one of the next test.
     pub fn take() -> Self {
-        let held = bind(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let addr = held.local_addr().unwrap();
-        Self { addr, _held: held }
+        static TAKEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+        // What was taken before is held until the end of the search, so that it is not offered twice.
+        let mut offered = Vec::new();
+        loop {
+            let held = bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+            let addr = held.local_addr().unwrap();
+            if TAKEN.lock().unwrap().insert(addr) {
+                return Self { addr, _held: held };
+            }
+            offered.push(held);
+        }
     }
 }
 
@@ -229,6 +240,9 @@ async fn accept(listener: TcpListener, handler: Handler, mut stopped: oneshot::R
             }
         }
     }
+    // Closing alone does not end the listening while another test starts a process: until that has become its program
+    // it holds every socket of this one.
+    let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
     drop(listener);
     connections.shutdown().await;
 }
