@@ -75,7 +75,8 @@ impl Follow {
             match entries.first() {
                 Some(first) if first.seq == self.cursor.next() => {}
                 _ => {
-                    let record = self.record().await?;
+                    // Boxed, as it is rare: a reader that waits costs what waiting needs.
+                    let record = Box::pin(self.record()).await?;
                     self.cursor = record.last_seq;
                     return Ok(Next::Trimmed(Box::new(record)));
                 }

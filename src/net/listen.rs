@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -319,20 +320,10 @@ impl Setup {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: HttpService,
     {
-        let mut connection = std::pin::pin!(
-            self.http1
-                .serve_connection(TokioIo::new(io), Share::new(service))
-        );
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = finish.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            ended(&error);
-        }
+        let served = self
+            .http1
+            .serve_connection(TokioIo::new(io), Share::new(service));
+        until_finished(pin!(served), finish).await;
     }
 
     /// Serves whichever version the client speaks.
@@ -342,23 +333,31 @@ impl Setup {
         S: HttpService,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
-        let mut connection = std::pin::pin!(self.auto.serve_connection(io, Share::new(service)));
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = finish.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            ended(&*error);
-        }
+        let served = self.auto.serve_connection(io, Share::new(service));
+        until_finished(pin!(served), finish).await;
     }
 }
 
-/// Clients hang up and scanners babble: nothing an operator could act on.
-fn ended(error: &(dyn std::error::Error + 'static)) {
-    tracing::debug!(error, "connection ended with an error");
+/// Serves to the end of the connection, or to the end of the running answers once the listener is to finish.
+async fn until_finished<C>(mut connection: Pin<&mut C>, finish: CancellationToken)
+where
+    C: GracefulConnection<Error: Into<BoxError>>,
+{
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = finish.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        // Clients hang up and scanners babble: nothing an operator could act on.
+        let error = error.into();
+        tracing::debug!(
+            error = &*error as &dyn std::error::Error,
+            "connection ended with an error"
+        );
+    }
 }
 
 /// Bounds the time until the version of the protocol is known. hyper's own timeout begins only behind

@@ -86,13 +86,21 @@ impl EventStream {
             }
         }
         loop {
+            // One timer for both: an open stream costs what waiting needs.
+            let keep_alive_at =
+                (!self.keep_alive.is_zero()).then(|| Instant::now() + self.keep_alive);
             let next = tokio::select! {
                 biased;
                 next = self.follow.next() => next,
-                keep_alive = after(self.keep_alive, self.renderer.keep_alive()) => {
-                    return Some((Frame::data(keep_alive), Then::More));
+                () = until(keep_alive_at.into_iter().chain(ends_at).min()) => {
+                    if ends_at.is_some_and(|end| end <= Instant::now()) {
+                        return None;
+                    }
+                    match self.renderer.keep_alive() {
+                        Some(keep_alive) => return Some((Frame::data(keep_alive), Then::More)),
+                        None => continue,
+                    }
                 }
-                () = until(ends_at) => return None,
                 () = self.closing.cancelled() => return None,
             };
             let (frame, over) = match next {
@@ -170,17 +178,7 @@ enum Then {
     Over,
 }
 
-/// What fills the silence, once it is that long; never where there is nothing.
-async fn after(wait: Duration, keep_alive: Option<Bytes>) -> Bytes {
-    match keep_alive {
-        Some(keep_alive) if !wait.is_zero() => {
-            tokio::time::sleep(wait).await;
-            keep_alive
-        }
-        _ => std::future::pending().await,
-    }
-}
-
+/// Waits until then; for ever where there is no such moment.
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,

@@ -45,7 +45,7 @@ impl Watch {
             first => {
                 let since = Some(self.demand.last_seq());
                 self.sources
-                    .merge(record, &self.upstream, first, since, whole)
+                    .merge(&self.key, &self.upstream, first, since, whole)
                     .await
                     .map(|_| ())
             }

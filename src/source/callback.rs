@@ -142,17 +142,18 @@ fn outcome(task: &Task, sent: Task) -> Task {
 impl Watch {
     /// Waits to be called back, and looks at the task beside it as polling does, as long as the worker has something to
     /// show.
-    pub(super) async fn callback(&mut self, record: &TaskRecord) -> Left {
+    pub(super) async fn callback(&mut self) -> Left {
         self.note_source(Mode::Callback).await;
-        let policy = self.upstream.policy.poll.clone();
-        let limit = self.upstream.policy.answer_timeout;
-        let mut schedule = Schedule::new(&policy);
+        let upstream = Arc::clone(&self.upstream);
+        let policy = &upstream.policy.poll;
+        let limit = upstream.policy.answer_timeout;
+        let mut schedule = Schedule::new(policy);
         let mut retry_after = None;
         let mut seen = self.demand.last_seq();
         let mut since = Instant::now();
         loop {
-            let wait = schedule.wait(&policy, retry_after.take());
-            let reads = self.can_read(record) && self.not_found < policy.not_found_limit;
+            let wait = schedule.wait(policy, retry_after.take());
+            let reads = self.can_read() && self.not_found < policy.not_found_limit;
             let looking = async {
                 self.demand.wait().await;
                 sleep(wait).await;
@@ -178,7 +179,7 @@ impl Watch {
                 }
                 () = looking, if reads => {}
             }
-            match self.look(record).await {
+            match self.look().await {
                 Ok(state) if state.is_terminal() => return Left::Done,
                 Ok(_) => {
                     self.failing_since = None;

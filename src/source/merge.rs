@@ -10,7 +10,7 @@ use crate::a2a::request::{Answer, GetTaskRequest};
 use crate::a2a::{Operation, Request, StreamResponse, Task};
 use crate::hub::Observed;
 use crate::store::{StoreError, TaskRecord};
-use crate::task::Seq;
+use crate::task::{Seq, TaskKey};
 use crate::telemetry::event::{EventDropped, EventsAdded, TaskEnded, WorkerCalled};
 use crate::worker::{Ability, CallContext, CallError};
 
@@ -23,14 +23,13 @@ impl Sources {
     /// unless `whole` says that the observation is the whole task.
     pub(super) async fn merge(
         &self,
-        record: &TaskRecord,
+        key: &TaskKey,
         upstream: &Arc<Upstream>,
         mut event: StreamResponse,
         since: Option<Seq>,
         whole: bool,
     ) -> Result<Observed, StoreError> {
-        let key = &record.key;
-        let record = self.learn_ids(record, &event).await?;
+        let record = self.learn_ids(key, &event).await?;
         id_map(&record).map_event(&mut event);
         let mut observed = self.hub().observe(key, event.clone(), since).await?;
         if observed.needs_snapshot {
@@ -83,14 +82,10 @@ impl Sources {
     /// Notes the worker's ids when they are first seen in a task that the sidecar announced itself.
     async fn learn_ids(
         &self,
-        record: &TaskRecord,
+        key: &TaskKey,
         event: &StreamResponse,
     ) -> Result<TaskRecord, StoreError> {
-        let record = self
-            .hub()
-            .record(&record.key)
-            .await?
-            .ok_or(StoreError::NotFound)?;
+        let record = self.hub().record(key).await?.ok_or(StoreError::NotFound)?;
         if record.link.task_id.is_some() {
             return Ok(record);
         }
@@ -104,17 +99,14 @@ impl Sources {
             return Ok(record);
         }
         self.hub()
-            .relink(&record.key, |link| {
+            .relink(key, |link| {
                 link.task_id = Some(task_id.clone());
                 if !context_id.is_empty() {
                     link.context_id = Some(context_id.clone());
                 }
             })
             .await?;
-        self.hub()
-            .record(&record.key)
-            .await?
-            .ok_or(StoreError::NotFound)
+        self.hub().record(key).await?.ok_or(StoreError::NotFound)
     }
 
     /// Reads the task from the worker with the credentials kept for it; gives it in the requester's ids, and the log's

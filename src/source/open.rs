@@ -290,7 +290,7 @@ impl Sources {
         }
         let whole = stream.is_none();
         let since = Some(self.taken_up(&turn, &record).await?);
-        self.merge(&record, &turn.upstream, first, since, whole)
+        self.merge(&key, &turn.upstream, first, since, whole)
             .await?;
         if let Some(webhook) = &webhook {
             self.take_early(&record, &turn.upstream, &webhook.token_hash)

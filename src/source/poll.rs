@@ -1,12 +1,13 @@
 //! The poll source: reads the task as often as its schedule says (quick at first, then slower, jittered apart, never sooner
 //! than the worker asks), and not at all while nobody waits for news.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::supervise::{Left, Watch, Way};
 use super::{Mode, PollPolicy};
 use crate::a2a::TaskState;
-use crate::store::{StoreError, TaskRecord};
+use crate::store::StoreError;
 use crate::worker::CallError;
 
 /// The waits between the polls of one task.
@@ -49,13 +50,13 @@ pub(super) enum Look {
 }
 
 impl Watch {
-    pub(super) async fn poll(&mut self, record: &TaskRecord) -> Left {
+    pub(super) async fn poll(&mut self, mut state: TaskState) -> Left {
         // Boxed, here and below: a task that waits for its next poll costs what waiting needs.
         Box::pin(self.note_source(Mode::Poll)).await;
-        let policy = self.upstream.policy.poll.clone();
-        let mut schedule = Schedule::new(&policy);
+        let upstream = Arc::clone(&self.upstream);
+        let policy = &upstream.policy.poll;
+        let mut schedule = Schedule::new(policy);
         let mut retry_after = None;
-        let mut state = record.task.status.state;
         loop {
             // A poll that nobody waits for costs the worker for nothing.
             tokio::select! {
@@ -65,7 +66,7 @@ impl Watch {
             let wait = if state == TaskState::InputRequired {
                 jittered(policy.slow, policy.jitter)
             } else {
-                schedule.wait(&policy, retry_after.take())
+                schedule.wait(policy, retry_after.take())
             };
             if self.pause(wait).await {
                 return Left::Done;
@@ -77,7 +78,7 @@ impl Watch {
             if Box::pin(self.is_over()).await {
                 return Left::Done;
             }
-            match Box::pin(self.look(record)).await {
+            match Box::pin(self.look()).await {
                 Ok(now) => {
                     self.failing_since = None;
                     self.not_found = 0;
@@ -110,12 +111,12 @@ impl Watch {
     }
 
     /// Reads the task and merges it; gives the state.
-    pub(super) async fn look(&self, record: &TaskRecord) -> Result<TaskState, Look> {
-        // The worker's id may have become known since.
+    pub(super) async fn look(&self) -> Result<TaskState, Look> {
+        // As it is now: the worker's id may have become known since.
         let record = self
             .sources
             .hub()
-            .record(&record.key)
+            .record(&self.key)
             .await
             .map_err(Look::Store)?
             .ok_or(Look::Store(StoreError::NotFound))?;
@@ -131,8 +132,9 @@ impl Watch {
             .map_err(Look::Store)
     }
 
-    pub(super) fn can_read(&self, record: &TaskRecord) -> bool {
-        (record.link.task_id.is_some() || record.link.push_token_hash.is_some())
+    /// Whether the worker can be asked how the task stands.
+    pub(super) fn can_read(&self) -> bool {
+        self.named
             && self
                 .upstream
                 .worker

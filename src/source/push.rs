@@ -4,10 +4,9 @@
 use super::Mode;
 use super::poll::{Look, jittered};
 use super::supervise::{Left, Watch, Way};
-use crate::store::TaskRecord;
 
 impl Watch {
-    pub(super) async fn push(&mut self, record: &TaskRecord) -> Left {
+    pub(super) async fn push(&mut self) -> Left {
         self.note_source(Mode::Push).await;
         loop {
             let seen = self.demand.last_seq();
@@ -24,8 +23,8 @@ impl Watch {
                 }
                 () = tokio::time::sleep(slow) => {
                     // Webhooks get lost (no SDK repeats them), the last one included.
-                    if self.can_read(record) {
-                        match self.look(record).await {
+                    if self.can_read() {
+                        match self.look().await {
                             Ok(state) if state.is_terminal() => return Left::Done,
                             Ok(_) => self.failing_since = None,
                             Err(Look::Worker(error)) => {

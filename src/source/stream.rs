@@ -6,15 +6,12 @@ use super::poll::jittered;
 use super::supervise::{Left, Watch, Way};
 use crate::a2a::request::{Answer, TaskRequest};
 use crate::a2a::{Request, StreamResponse, TaskState};
-use crate::store::TaskRecord;
-use crate::worker::{Ability, CallError, EventStream, Opened};
+use crate::store::{StoreError, TaskRecord};
+use crate::task::Seq;
+use crate::worker::{Ability, CallError, EventStream, Opened, WorkerEvent};
 
 impl Watch {
-    pub(super) async fn stream(
-        &mut self,
-        record: &TaskRecord,
-        mut stream: Box<EventStream>,
-    ) -> Left {
+    pub(super) async fn stream(&mut self, mut stream: Box<EventStream>) -> Left {
         Box::pin(self.note_source(Mode::Stream)).await;
         let mut since = self.demand.last_seq();
         loop {
@@ -30,9 +27,7 @@ impl Watch {
                 event = stream.next() => event,
                 () = tokio::time::sleep(slow) => {
                     // A stream may be open and dead: the task is looked at beside it.
-                    if self.can_read(record)
-                        && Box::pin(self.look(record)).await.is_ok_and(TaskState::is_terminal)
-                    {
+                    if self.can_read() && Box::pin(self.look()).await.is_ok_and(TaskState::is_terminal) {
                         self.drain(stream);
                         return Left::Done;
                     }
@@ -49,15 +44,12 @@ impl Watch {
                 Ok(Some(event)) => {
                     self.failing_since = None;
                     self.broken_streams = 0;
-                    let merging =
-                        self.sources
-                            .merge(record, &self.upstream, event.event, Some(since), false);
-                    match Box::pin(merging).await {
-                        Ok(observed) if observed.state.is_terminal() => {
+                    match Box::pin(self.heard(event, since)).await {
+                        Ok((state, _)) if state.is_terminal() => {
                             self.drain(stream);
                             return Left::Done;
                         }
-                        Ok(observed) => since = observed.last_seq,
+                        Ok((_, last)) => since = last,
                         Err(error) => {
                             self.drain(stream);
                             return Box::pin(self.store_failed(&error, Way::Choose)).await;
@@ -65,17 +57,25 @@ impl Watch {
                     }
                 }
                 // A clean end of a stream is not the task's: unless it waits for its requester, it goes on.
-                Ok(None) => return Box::pin(self.stream_left(record, None)).await,
-                Err(error) => return Box::pin(self.stream_left(record, Some(error))).await,
+                Ok(None) => return Box::pin(self.stream_left(None)).await,
+                Err(error) => return Box::pin(self.stream_left(Some(error))).await,
             }
         }
     }
 
-    pub(super) async fn stream_left(
-        &mut self,
-        record: &TaskRecord,
-        error: Option<CallError>,
-    ) -> Left {
+    /// Merges an event; gives the state and the newest event's number after it.
+    async fn heard(
+        &self,
+        event: Box<WorkerEvent>,
+        since: Seq,
+    ) -> Result<(TaskState, Seq), StoreError> {
+        self.sources
+            .merge(&self.key, &self.upstream, event.event, Some(since), false)
+            .await
+            .map(|observed| (observed.state, observed.last_seq))
+    }
+
+    pub(super) async fn stream_left(&mut self, error: Option<CallError>) -> Left {
         let waits = self
             .sources
             .hub()
@@ -88,7 +88,7 @@ impl Watch {
             return Left::For(Way::Poll);
         }
         if let Some(error) = error {
-            tracing::debug!(task = %record.key, %error, "the worker's stream broke");
+            tracing::debug!(task = %self.key, %error, "the worker's stream broke");
         }
         self.broken_streams += 1;
         Left::For(Way::Subscribe)
@@ -99,7 +99,7 @@ impl Watch {
         let known = self.upstream.worker.known_now();
         if known.is_some_and(|known| !self.upstream.worker.abilities(&known).subscribe) {
             // The stream that has broken was the only one that there is.
-            return Left::For(if self.can_read(record) {
+            return Left::For(if self.can_read() {
                 Way::Poll
             } else {
                 Way::Choose
@@ -108,7 +108,7 @@ impl Watch {
         let Some(id) = record.link.task_id.clone() else {
             return Left::For(Way::Choose);
         };
-        if self.broken_streams > policy.resubscribe_limit && self.can_read(record) {
+        if self.broken_streams > policy.resubscribe_limit && self.can_read() {
             return Left::For(Way::Poll);
         }
         let wait = policy
@@ -129,9 +129,7 @@ impl Watch {
         match opened.map(|reply| reply.value) {
             Ok(Opened::Stream(stream)) => {
                 // What went by before the stream opened is in the task: 1.0 sends it first, 0.x does not.
-                if self.can_read(record)
-                    && self.look(record).await.is_ok_and(TaskState::is_terminal)
-                {
+                if self.can_read() && self.look().await.is_ok_and(TaskState::is_terminal) {
                     self.drain(stream);
                     return Left::Done;
                 }
@@ -142,7 +140,7 @@ impl Watch {
                 match self
                     .sources
                     .merge(
-                        record,
+                        &self.key,
                         &self.upstream,
                         StreamResponse::Task(task),
                         since,
@@ -150,7 +148,7 @@ impl Watch {
                     )
                     .await
                 {
-                    Ok(_) => self.stream_left(record, None).await,
+                    Ok(_) => self.stream_left(None).await,
                     Err(error) => self.store_failed(&error, Way::Choose).await,
                 }
             }
@@ -162,9 +160,9 @@ impl Watch {
             Err(error) => {
                 // A worker that no longer has the task in hand says so here; the task itself tells why.
                 self.broken_streams += 1;
-                if matches!(error, CallError::Rpc(_)) && self.can_read(record) {
+                if matches!(error, CallError::Rpc(_)) && self.can_read() {
                     let refused = error.is_refused_operation();
-                    match Box::pin(self.look(record)).await {
+                    match Box::pin(self.look()).await {
                         Ok(state) if state.is_terminal() => return Left::Done,
                         // Not for this task's sake, then: it is nothing that the worker does.
                         Ok(_) if refused => {

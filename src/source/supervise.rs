@@ -76,6 +76,8 @@ pub(super) struct Watch {
     pub(super) upstream: Arc<Upstream>,
     pub(super) demand: Demand,
     pub(super) stop: CancellationToken,
+    /// Whether the worker's name for the task is known, or how it will be called back about it.
+    pub(super) named: bool,
     /// Since when the worker has been failing without a break.
     pub(super) failing_since: Option<Instant>,
     /// Streams that broke in a row.
@@ -120,18 +122,9 @@ impl Sources {
         start: Start,
         stop: CancellationToken,
     ) {
-        let demand = loop {
-            match Box::pin(self.hub().demand(key)).await {
-                Ok(demand) => break demand,
-                Err(StoreError::NotFound) => return,
-                Err(error) => {
-                    tracing::warn!(task = %key, %error, "the store failed; the task is watched as soon as it answers");
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(STORE_RETRY) => {}
-                    }
-                }
-            }
+        // Boxed, here and below: a watched task costs what its way needs, not what the largest of all needs.
+        let Some(demand) = Box::pin(self.demand(key, &stop)).await else {
+            return;
         };
         let mut watch = Watch {
             sources: self.clone(),
@@ -139,12 +132,30 @@ impl Sources {
             upstream,
             demand,
             stop,
+            named: false,
             failing_since: None,
             broken_streams: 0,
             not_found: 0,
             counted: None,
         };
         watch.run(start).await;
+    }
+
+    /// The watch over who waits for news. None if the task is not kept, or it is to stop.
+    async fn demand(&self, key: &TaskKey, stop: &CancellationToken) -> Option<Demand> {
+        loop {
+            match self.hub().demand(key).await {
+                Ok(demand) => return Some(demand),
+                Err(StoreError::NotFound) => return None,
+                Err(error) => {
+                    tracing::warn!(task = %key, %error, "the store failed; the task is watched as soon as it answers");
+                    tokio::select! {
+                        () = stop.cancelled() => return None,
+                        () = tokio::time::sleep(STORE_RETRY) => {}
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -162,37 +173,58 @@ impl Watch {
             },
         };
         loop {
-            let record = match Box::pin(self.sources.hub().record(&self.key)).await {
-                Ok(Some(record)) => Box::new(record),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::warn!(task = %self.key, %error, "the store failed; the task is watched as soon as it answers");
-                    if self.pause(STORE_RETRY).await {
-                        return;
-                    }
-                    continue;
-                }
+            let Some(record) = Box::pin(self.record()).await else {
+                return;
             };
-            if self.stop.is_cancelled() || record.task.status.state.is_terminal() {
+            let state = record.task.status.state;
+            if self.stop.is_cancelled() || state.is_terminal() {
                 // It may have been canceled before this came to wait for the answer to the send.
                 if let Way::Opening(opening) = way {
                     Box::pin(self.cancel_when_named(&record, *opening)).await;
                 }
                 return;
             }
-            // Boxed, here and below: a watched task costs what its way needs, not what the largest of all needs.
+            self.named = record.link.task_id.is_some() || record.link.push_token_hash.is_some();
+            // Who waits long does not hold the task as it was when the wait began.
             let left = match way {
                 Way::Opening(opening) => Box::pin(self.opening(&record, *opening)).await,
-                Way::Stream(stream) => Box::pin(self.stream(&record, stream)).await,
                 Way::Subscribe => Box::pin(self.subscribe(&record)).await,
-                Way::Push => Box::pin(self.push(&record)).await,
-                Way::Callback => Box::pin(self.callback(&record)).await,
-                Way::Poll => Box::pin(self.poll(&record)).await,
                 Way::Choose => Box::pin(self.choose(&record)).await,
+                Way::Stream(stream) => {
+                    drop(record);
+                    Box::pin(self.stream(stream)).await
+                }
+                Way::Push => {
+                    drop(record);
+                    Box::pin(self.push()).await
+                }
+                Way::Callback => {
+                    drop(record);
+                    Box::pin(self.callback()).await
+                }
+                Way::Poll => {
+                    drop(record);
+                    Box::pin(self.poll(state)).await
+                }
             };
             match left {
                 Left::For(next) => way = next,
                 Left::Done => return,
+            }
+        }
+    }
+
+    /// The task as it stands. None if it is not kept, or the watch is to stop while the store fails.
+    async fn record(&self) -> Option<Box<TaskRecord>> {
+        loop {
+            match self.sources.hub().record(&self.key).await {
+                Ok(record) => return record.map(Box::new),
+                Err(error) => {
+                    tracing::warn!(task = %self.key, %error, "the store failed; the task is watched as soon as it answers");
+                    if self.pause(STORE_RETRY).await {
+                        return None;
+                    }
+                }
             }
         }
     }

@@ -128,7 +128,8 @@ impl Sources {
         };
         // 0.x bodies are the whole task: nothing would be learnt by reading it once more.
         let whole = matches!(event, StreamResponse::Task(_));
-        self.merge(record, upstream, event, None, whole).await?;
+        self.merge(&record.key, upstream, event, None, whole)
+            .await?;
         Ok(())
     }
 }

@@ -49,12 +49,13 @@ impl EventStream {
         }
     }
 
-    /// The next event; none when the worker has ended the stream. Cancel-safe.
+    /// The next event; none when the worker has ended the stream. Cancel-safe. Boxed: a stream that waits for it has no
+    /// room for it.
     ///
     /// # Errors
     /// `Broken` when the connection broke or a frame was past its bounds, `Rpc` for an error that the worker sent
     /// within the stream, `BadAnswer` for a frame that makes no sense. The stream is of no use after any of them.
-    pub async fn next(&mut self) -> Result<Option<WorkerEvent>, CallError> {
+    pub async fn next(&mut self) -> Result<Option<Box<WorkerEvent>>, CallError> {
         match &mut self.frames {
             Frames::Sse { body, parser } => next_event(self.dialect, body, parser).await,
             Frames::Messages(messages) => next_message(self.dialect, messages).await,
@@ -66,7 +67,7 @@ async fn next_event(
     dialect: Dialect,
     body: &mut Held,
     parser: &mut SseParser,
-) -> Result<Option<WorkerEvent>, CallError> {
+) -> Result<Option<Box<WorkerEvent>>, CallError> {
     loop {
         while let Some(frame) = parser
             .next_event()
@@ -77,7 +78,7 @@ async fn next_event(
             }
             let name = frame.event.as_deref().unwrap_or_default();
             if let Some(event) = read(dialect, name, &frame.data)? {
-                return Ok(Some(event));
+                return Ok(Some(Box::new(event)));
             }
         }
         match body.frame().await {
@@ -95,13 +96,13 @@ async fn next_event(
 async fn next_message(
     dialect: Dialect,
     messages: &mut Incomings,
-) -> Result<Option<WorkerEvent>, CallError> {
+) -> Result<Option<Box<WorkerEvent>>, CallError> {
     let bad = |error: A2aError| CallError::BadAnswer(error.message);
     let operation = Operation::SendStreamingMessage;
     while let Some(message) = messages.message().await? {
         let value = grpc::decode_answer(dialect.version, operation, &message).map_err(bad)?;
         if let Some((event, last)) = dialect.decode_frame("", value).map_err(bad)? {
-            return Ok(Some(WorkerEvent { event, last }));
+            return Ok(Some(Box::new(WorkerEvent { event, last })));
         }
     }
     messages.trailers(dialect.version)?;
