@@ -10,9 +10,9 @@ use super::{Message, Object, Operation, PushConfig, Task};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Send, wait or not.
-    SendMessage(SendMessageRequest),
+    SendMessage(Box<SendMessageRequest>),
     /// Send and stream.
-    SendStreamingMessage(SendMessageRequest),
+    SendStreamingMessage(Box<SendMessageRequest>),
     /// Read a task.
     GetTask(GetTaskRequest),
     /// List tasks; the filters stay as they came.

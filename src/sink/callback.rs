@@ -106,16 +106,16 @@ pub(super) fn target(
 /// made of it. `at`: when the delivery was made.
 pub(super) fn body(form: &Form, dialect: Dialect, task: &Task, id: &str, at: Millis) -> Bytes {
     let own_id = Uuid::from_bytes(digest(id)).to_string();
-    let (method, params) =
-        match form {
-            Form::Task(data) => (
-                dialect.method(Operation::SendMessage),
-                Value::Object(task_of(data, dialect, task, &own_id, at)),
-            ),
-            Form::Message { context_id } => dialect.encode_request(&Request::SendMessage(
-                message_of(context_id.clone(), task, own_id),
-            )),
-        };
+    let (method, params) = match form {
+        Form::Task(data) => (
+            dialect.method(Operation::SendMessage),
+            Value::Object(task_of(data, dialect, task, &own_id, at)),
+        ),
+        Form::Message { context_id } => {
+            let send = message_of(context_id.clone(), task, own_id);
+            dialect.encode_request(&Request::SendMessage(Box::new(send)))
+        }
+    };
     let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
     // A JSON value always serializes.
     serde_json::to_vec(&call).unwrap_or_default().into()

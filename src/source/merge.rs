@@ -33,8 +33,11 @@ impl Sources {
         id_map(&record).map_event(&mut event);
         let mut observed = self.hub().observe(key, event.clone(), since).await?;
         if observed.needs_snapshot {
-            observed = match self.read(&record, upstream, LAST_READ).await {
-                Ok((task, since)) => return self.merge_whole(&record, task, since).await,
+            // Boxed, here and below: what is seldom done is no part of every merge.
+            observed = match Box::pin(self.read(&record, upstream, LAST_READ)).await {
+                Ok((task, since)) => {
+                    return Box::pin(self.merge_whole(&record, task, since)).await;
+                }
                 // Whoever cannot be asked is believed in the order in which it speaks.
                 Err(_) => {
                     self.hub()
@@ -47,13 +50,13 @@ impl Sources {
             let snapshot = if whole {
                 None
             } else {
-                self.read(&record, upstream, LAST_READ)
+                Box::pin(self.read(&record, upstream, LAST_READ))
                     .await
                     .ok()
                     .map(|(task, _)| task)
             };
             observed.state = end.status().map_or(observed.state, |status| status.state);
-            self.hub().end(key, end, snapshot).await?;
+            Box::pin(self.hub().end(key, end, snapshot)).await?;
             observed.added += 1;
         }
         report(&record, &observed);

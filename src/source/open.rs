@@ -62,7 +62,7 @@ pub struct Turn {
     /// Those of them that are kept for the sidecar's own calls.
     pub later: CallContext,
     /// The message, with the requester's ids, without a push config.
-    pub request: SendMessageRequest,
+    pub request: Box<SendMessageRequest>,
     /// How the requester wants to be answered.
     pub want: Want,
     /// The ways to send it, best first; never empty.
@@ -130,7 +130,7 @@ impl Sources {
     ///
     /// # Errors
     /// See [`OpenError`]. Nothing is kept then.
-    pub async fn begin(&self, turn: Turn) -> Result<First, OpenError> {
+    pub async fn begin(&self, turn: Box<Turn>) -> Result<First, OpenError> {
         self.hub().check_store()?;
         let (announce, announced) = oneshot::channel();
         let sources = self.clone();
@@ -142,7 +142,7 @@ impl Sources {
         announced.await.unwrap_or(Err(OpenError::Stopping))
     }
 
-    async fn drive(&self, turn: Turn) -> Result<First, OpenError> {
+    async fn drive(&self, turn: Box<Turn>) -> Result<First, OpenError> {
         let policy = &turn.upstream.policy;
         let patience = match turn.want {
             // Nobody needs an id before the end, unless a webhook is to be told of the task meanwhile.
@@ -202,7 +202,7 @@ impl Sources {
     /// The worker has spoken in time.
     async fn opened(
         &self,
-        turn: Turn,
+        turn: Box<Turn>,
         way: Mode,
         opening: Opening,
         webhook: Option<OwnWebhook>,
@@ -239,7 +239,8 @@ impl Sources {
             }
             if turn.existing.is_none() && turn.request.own_id.is_some() {
                 // Whoever has named the task wants to see it.
-                let key = self.keep_outcome(&turn, way, message).await?;
+                // Boxed, here and below: the largest of these steps is not what every turn carries.
+                let key = Box::pin(self.keep_outcome(&turn, way, message)).await?;
                 return Ok(First::Task {
                     key,
                     before: Seq(0),
@@ -253,7 +254,7 @@ impl Sources {
         }
         let kept = match &turn.existing {
             Some(record) => Some(record.clone()),
-            None => self.keep(&turn, way, &first, webhook.as_ref()).await?,
+            None => Box::pin(self.keep(&turn, way, &first, webhook.as_ref())).await?,
         };
         let (record, before, fresh) = match kept {
             Some(record) if turn.existing.is_some() => {
@@ -286,15 +287,13 @@ impl Sources {
             }
         }
         if !fresh && way == Mode::Callback {
-            self.expect_at(&key, webhook.as_ref()).await?;
+            Box::pin(self.expect_at(&key, webhook.as_ref())).await?;
         }
         let whole = stream.is_none();
-        let since = Some(self.taken_up(&turn, &record).await?);
-        self.merge(&key, &turn.upstream, first, since, whole)
-            .await?;
+        let since = Some(Box::pin(self.taken_up(&turn, &record)).await?);
+        Box::pin(self.merge(&key, &turn.upstream, first, since, whole)).await?;
         if let Some(webhook) = &webhook {
-            self.take_early(&record, &turn.upstream, &webhook.token_hash)
-                .await?;
+            Box::pin(self.take_early(&record, &turn.upstream, &webhook.token_hash)).await?;
         }
         let start = match stream {
             Some(stream) => Start::Stream(stream),
@@ -317,16 +316,16 @@ impl Sources {
     /// The worker keeps silent: the sidecar announces the task itself and goes on waiting behind it.
     async fn announce(
         &self,
-        turn: Turn,
+        turn: Box<Turn>,
         way: Mode,
         pending: Pending,
         webhook: Option<OwnWebhook>,
     ) -> Result<First, OpenError> {
         let (record, before) = if let Some(record) = turn.existing.clone() {
             if way == Mode::Callback {
-                self.expect_at(&record.key, webhook.as_ref()).await?;
+                Box::pin(self.expect_at(&record.key, webhook.as_ref())).await?;
             }
-            self.taken_up(&turn, &record).await?;
+            Box::pin(self.taken_up(&turn, &record)).await?;
             let before = record.last_seq;
             (record, before)
         } else {
@@ -335,8 +334,7 @@ impl Sources {
             let push = self.registrations(&turn, &record.key)?;
             self.hub().create(record.clone(), push).await?;
             if let Some(webhook) = &webhook {
-                self.take_early(&record, &turn.upstream, &webhook.token_hash)
-                    .await?;
+                Box::pin(self.take_early(&record, &turn.upstream, &webhook.token_hash)).await?;
             }
             (record, Seq(0))
         };

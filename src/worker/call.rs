@@ -85,7 +85,8 @@ impl Worker {
             Binding::JsonRpc | Binding::Paths => "application/json",
             // The names of 1.0.1 and of 1.0.0.
             Binding::HttpJson => "application/a2a+json, application/json",
-            Binding::Grpc => return self.call_grpc(known, request, context).await,
+            // Boxed, here and below: a call costs what its own binding needs while it waits.
+            Binding::Grpc => return Box::pin(self.call_grpc(known, request, context)).await,
         };
         let response = self.exchange(known, request, context, accept, None).await?;
         let extensions = extensions_of(response.headers());
@@ -128,7 +129,7 @@ impl Worker {
         context: &CallContext,
     ) -> Result<Reply<Opened>, CallError> {
         if known.dialect.binding == Binding::Grpc {
-            return self.open_grpc(known, request, context).await;
+            return Box::pin(self.open_grpc(known, request, context)).await;
         }
         let mut response = self
             .exchange(known, request, context, EVENT_STREAM, None)
@@ -138,9 +139,8 @@ impl Worker {
             && request.operation() == Operation::SubscribeToTask
         {
             // The text of 1.0 says POST and its proto GET: some servers know only the latter.
-            response = self
-                .exchange(known, request, context, EVENT_STREAM, Some(Method::GET))
-                .await?;
+            let get = self.exchange(known, request, context, EVENT_STREAM, Some(Method::GET));
+            response = Box::pin(get).await?;
         }
         let extensions = extensions_of(response.headers());
         let value = if is_event_stream(response.headers()) {
@@ -160,7 +160,7 @@ impl Worker {
                 Operation::SendStreamingMessage => Operation::SendMessage,
                 _ => Operation::GetTask,
             };
-            Opened::Answer(self.read_answer(known, operation, response).await?)
+            Opened::Answer(Box::pin(self.read_answer(known, operation, response)).await?)
         };
         Ok(Reply { value, extensions })
     }
@@ -173,6 +173,25 @@ impl Worker {
         accept: &'static str,
         verb: Option<Method>,
     ) -> Result<http::Response<Held>, CallError> {
+        let call = self.http_call(known, request, context, accept, verb)?;
+        let answer = if accept == EVENT_STREAM {
+            self.client.request_long(call).await
+        } else {
+            let answer = self.client.request(call).await;
+            answer.map(|response| response.map(Held::Body))
+        };
+        answer.map_err(CallError::from_client)
+    }
+
+    /// The call as it goes out. Apart from sending it, so that nothing it is made of outlives the making.
+    fn http_call(
+        &self,
+        known: &Known,
+        request: &Request,
+        context: &CallContext,
+        accept: &'static str,
+        verb: Option<Method>,
+    ) -> Result<http::Request<Body>, CallError> {
         let (method, params) = self.params(known, request);
         let tenant = known.tenant.as_deref();
         let mut call = match known.dialect.binding {
@@ -222,13 +241,7 @@ impl Worker {
             // These forms have no word for it, but HTTP has; another sidecar knows it (RFC 7240 §4.1).
             headers.insert(PREFER, HeaderValue::from_static("respond-async"));
         }
-        let answer = if accept == EVENT_STREAM {
-            self.client.request_long(call).await
-        } else {
-            let answer = self.client.request(call).await;
-            answer.map(|response| response.map(Held::Body))
-        };
-        answer.map_err(CallError::from_client)
+        Ok(call)
     }
 
     /// A call's method and parameters, with the tenant that the worker's interface names.

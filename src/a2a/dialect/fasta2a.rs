@@ -329,7 +329,7 @@ fn crash(operation: Operation, traits: &Traits) -> ErrorKind {
 /// A call that reads no less of the history than there is.
 fn without_history_length(request: &Request) -> Cow<'_, Request> {
     let strip = |send: &SendMessageRequest| {
-        let mut send = send.clone();
+        let mut send = Box::new(send.clone());
         if let Some(configuration) = &mut send.configuration {
             configuration.history_length = None;
         }

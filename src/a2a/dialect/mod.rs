@@ -485,9 +485,9 @@ fn keyed<const N: usize>(extra: &Object, members: [(&str, Option<&String>); N]) 
 
 fn send_request(operation: Operation, send: SendMessageRequest) -> Request {
     if operation == Operation::SendStreamingMessage {
-        Request::SendStreamingMessage(send)
+        Request::SendStreamingMessage(Box::new(send))
     } else {
-        Request::SendMessage(send)
+        Request::SendMessage(Box::new(send))
     }
 }
 

@@ -270,8 +270,8 @@ pub(super) fn request() -> impl Strategy<Value = Request> {
         })
     };
     prop_oneof![
-        send().prop_map(Request::SendMessage),
-        send().prop_map(Request::SendStreamingMessage),
+        send().prop_map(|send| Request::SendMessage(Box::new(send))),
+        send().prop_map(|send| Request::SendStreamingMessage(Box::new(send))),
         (id(), of(any::<u32>()), extra()).prop_map(|(id, history_length, extra)| {
             Request::GetTask(GetTaskRequest {
                 id,

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::properties::{event, json_value, message, push_config, request, task};
 use super::{Dialect, Version, grpc, proto};
 use crate::a2a::error::ErrorKind;
-use crate::a2a::{
-    A2aError, Answer, Object, Operation, PushConfig, Request, SendMessageRequest, StreamResponse,
-};
+use crate::a2a::{A2aError, Answer, Object, Operation, PushConfig, Request, StreamResponse};
 
 const V0_3: Dialect = Dialect::grpc(Version::V0_3);
 const V1_0: Dialect = Dialect::grpc(Version::V1_0);
@@ -378,7 +376,7 @@ fn registered(config: &PushConfig) -> PushConfig {
 
 fn sound_request(request: Request) -> Request {
     match request {
-        Request::SendMessage(send) => Request::SendMessage(sound::<SendMessageRequest>(&send)),
+        Request::SendMessage(send) => Request::SendMessage(sound(&send)),
         Request::SendStreamingMessage(send) => Request::SendStreamingMessage(sound(&send)),
         other => other,
     }

@@ -98,7 +98,7 @@ impl Shared {
     pub(super) async fn send_and_acknowledge(
         &self,
         asked: Asked,
-        turn: Turn,
+        turn: Box<Turn>,
     ) -> Result<Response<Body>, Error> {
         match self.sources.begin(turn).await? {
             First::Message { message, .. } => {

@@ -101,7 +101,7 @@ impl Begin {
     }
 
     /// Makes the submission. It goes on by itself: a requester that goes away comes back with a repeat, and must find it.
-    pub(super) async fn run(self, sources: &Sources, turn: Turn) -> Result<First, OpenError> {
+    pub(super) async fn run(self, sources: &Sources, turn: Box<Turn>) -> Result<First, OpenError> {
         let (tell, told) = oneshot::channel();
         let sources = sources.clone();
         tokio::spawn(async move {

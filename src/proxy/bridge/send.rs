@@ -36,7 +36,7 @@ impl Shared {
     pub(super) async fn send(
         &self,
         asked: Asked,
-        mut send: SendMessageRequest,
+        mut send: Box<SendMessageRequest>,
         streaming: bool,
     ) -> Result<Response<Body>, Error> {
         let configuration = send.configuration.get_or_insert_default();
@@ -92,7 +92,7 @@ impl Shared {
         let context = asked.context();
         let form = callback.as_ref().map(CallbackOrder::form);
         orders.extend(callback.map(|callback| callback.order));
-        let turn = Turn {
+        let turn = Box::new(Turn {
             upstream: asked.upstream().clone(),
             tenant: asked.tenant.clone(),
             requester: asked.call.dialect,
@@ -104,7 +104,7 @@ impl Shared {
             ways,
             push: orders,
             existing,
-        };
+        });
         let dialect = asked.call.dialect;
         let mut response = match (want, form) {
             (Want::Wait | Want::AtOnce, Some(CallbackForm::Task)) => {
@@ -123,7 +123,7 @@ impl Shared {
     async fn send_and_wait(
         &self,
         asked: Asked,
-        turn: Turn,
+        turn: Box<Turn>,
         begin: Option<Begin>,
         history_length: Option<u32>,
     ) -> Result<Response<Body>, Error> {
@@ -224,7 +224,7 @@ impl Shared {
     async fn send_at_once(
         &self,
         asked: Asked,
-        turn: Turn,
+        turn: Box<Turn>,
         history_length: Option<u32>,
     ) -> Result<Response<Body>, Error> {
         let (ready, extensions) = match self.sources.begin(turn).await? {
@@ -243,7 +243,11 @@ impl Shared {
         Ok(ready.with_extensions(&asked, extensions).into_response())
     }
 
-    async fn send_and_stream(&self, asked: Asked, turn: Turn) -> Result<Response<Body>, Error> {
+    async fn send_and_stream(
+        &self,
+        asked: Asked,
+        turn: Box<Turn>,
+    ) -> Result<Response<Body>, Error> {
         let begun = turn.existing.clone();
         let (body, extensions) = match self.sources.begin(turn).await? {
             First::Message {

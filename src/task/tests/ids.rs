@@ -63,14 +63,16 @@ fn requests(id: &str, context: &str) -> Vec<Request> {
         id: Some("wt".to_owned()),
         ..PushConfigRequest::default()
     };
-    let send = || SendMessageRequest {
-        message: bound(id, context),
-        configuration: Some(SendConfiguration {
-            task_push_notification_config: Some(push()),
-            ..SendConfiguration::default()
-        }),
-        metadata: Some(Box::new(object("taskId", "wt"))),
-        ..SendMessageRequest::default()
+    let send = || {
+        Box::new(SendMessageRequest {
+            message: bound(id, context),
+            configuration: Some(SendConfiguration {
+                task_push_notification_config: Some(push()),
+                ..SendConfiguration::default()
+            }),
+            metadata: Some(Box::new(object("taskId", "wt"))),
+            ..SendMessageRequest::default()
+        })
     };
     vec![
         Request::SendMessage(send()),

@@ -407,7 +407,7 @@ fn errors_are_known_by_their_words_where_the_code_says_nothing() {
 
 /// The same, but for what the table lists as lost.
 fn without_configuration(request: Request) -> Request {
-    let strip = |mut send: SendMessageRequest| {
+    let strip = |mut send: Box<SendMessageRequest>| {
         send.configuration = None;
         send.own_id = None;
         send

@@ -312,7 +312,7 @@ fn folded(frames: Vec<Value>) -> (Vec<Artifact>, TaskStatus) {
 
 /// The same, but for what the table lists: a webhook's requester does not wait, and new ids are new.
 fn as_listed(request: Request) -> Request {
-    let listed = |mut send: SendMessageRequest| {
+    let listed = |mut send: Box<SendMessageRequest>| {
         send.own_id = None;
         told_by_webhook(&mut send);
         // One that says nothing is none.
