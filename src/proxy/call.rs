@@ -1,6 +1,6 @@
 //! What a request is, once it has been read: after this no code sees a method's name or a path's meaning.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -144,17 +144,24 @@ impl A2aCall {
     /// The tenant that it names (§4.4.6); empty without one.
     #[must_use]
     pub fn tenant(&self) -> Arc<str> {
-        if !self.dialect.traits().tenants {
-            return Arc::from("");
-        }
-        match &self.params {
+        let named = match &self.params {
+            _ if !self.dialect.traits().tenants => None,
+            Params::Raw(bytes) if !may_name_a_tenant(bytes) => None,
             Params::Raw(bytes) => crate::wire::probe::find(bytes, [&["tenant"]])
                 .ok()
                 .and_then(|[tenant]| tenant?.string().map(|tenant| Arc::from(&*tenant))),
             Params::Read(object) => object.get("tenant").and_then(Value::as_str).map(Arc::from),
-        }
-        .unwrap_or_else(|| Arc::from(""))
+        };
+        named.unwrap_or_else(|| Arc::clone(&NO_TENANT))
     }
+}
+
+/// The tenant of nearly every call.
+static NO_TENANT: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
+/// Whether it is worth while to look for one, by its name, which may be written with escapes.
+fn may_name_a_tenant(params: &[u8]) -> bool {
+    memchr::memchr(b'\\', params).is_some() || memchr::memmem::find(params, b"tenant").is_some()
 }
 
 impl Call {

@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use http::header::HeaderName;
-use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -62,8 +61,7 @@ struct Line {
     meters: Arc<CallMeters>,
 }
 
-/// What the services below find out about a call, for its record. It goes down with the request; with a call of the
-/// protocol, whose head travels far, in that head's extensions.
+/// What the services below find out about a call, for its record. It goes down with the request.
 #[derive(Clone, Debug, Default)]
 pub struct Note(Arc<Noted>);
 
@@ -85,17 +83,6 @@ pub struct Failure {
 }
 
 impl Note {
-    /// Goes on with the request's head.
-    pub fn goes_with(self, parts: &mut Parts) {
-        parts.extensions.insert(self);
-    }
-
-    /// The note in a request's head; one that nobody reads if there is none.
-    #[must_use]
-    pub fn of(parts: &Parts) -> Note {
-        parts.extensions.get().cloned().unwrap_or_default()
-    }
-
     /// Which route it is. The first word counts, here and below.
     pub fn route(&self, name: &Arc<str>) {
         let _ = self.0.route.set(Arc::clone(name));

@@ -184,7 +184,11 @@ pub(super) fn path(operation: Operation) -> &'static str {
 
 /// The operation of a call to this path, whatever comes before it; `method` is that of its envelope, if it has one.
 pub(super) fn operation(path: &str, method: Option<&str>) -> Option<Operation> {
-    let (_, name) = path.trim_end_matches('/').rsplit_once("/tasks/")?;
+    // By the last two segments: this is asked of every call's path, and a search for text is dearer.
+    let (before, name) = path.trim_end_matches('/').rsplit_once('/')?;
+    if !before.ends_with("/tasks") {
+        return None;
+    }
     Some(match name {
         "send" => Operation::SendMessage,
         "get" => Operation::GetTask,

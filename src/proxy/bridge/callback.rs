@@ -18,7 +18,6 @@ use crate::a2a::fields::Fault;
 use crate::a2a::request::Answer;
 use crate::a2a::{A2aError, Object, Role, SendMessageRequest, Task, TaskState, TaskStatus};
 use crate::proxy::error::Error;
-use crate::proxy::record::Note;
 use crate::sink::callback::validate;
 use crate::source::{First, Mode, PushOrder, Turn};
 use crate::store::push::Config;
@@ -105,7 +104,7 @@ impl Shared {
                 Ok(Ready::new(&asked, &Answer::Message(*message)).into_response())
             }
             First::Task { key, .. } => {
-                Note::of(&asked.parts).task(&key.id);
+                asked.note.task(&key.id);
                 let record = kept(&self.sources, &key).await?;
                 let answer = Answer::Task(taken_up(&record.task));
                 Ok(Ready::new(&asked, &answer).into_response())

@@ -71,7 +71,7 @@ impl Shared {
             &asked.parts,
             Some(asked.call.dialect.version),
             &asked.route,
-            &*asked.known().await?,
+            asked.known().await?,
         );
         let answer = Answer::Card(rewrite(&card, &plan));
         Ok(Ready::new(&asked, &answer)

@@ -152,7 +152,7 @@ impl Service<Routed> for Bridge {
 
     fn call(&mut self, request: Routed) -> Self::Future {
         let shared = Arc::clone(&self.shared);
-        let mut request = request.settled();
+        let request = request.settled();
         match request.call {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => {
@@ -179,15 +179,16 @@ impl Service<Routed> for Bridge {
                 Box::pin(async move { shared.called_back(&token, body).await })
             }
             Call::A2a(mut call) => Box::pin(async move {
-                request.note.goes_with(&mut request.parts);
                 if extension::asks_for_generations(&request.parts.headers) {
                     call.renderer.show_generations();
                 }
                 let asked = Asked(Box::new(Facts {
                     principal: OnceLock::new(),
+                    known: OnceLock::new(),
                     tenant: call.tenant(),
                     parts: request.parts,
                     route: request.route,
+                    note: request.note,
                     call,
                 }));
                 shared.answer(asked).await
@@ -204,6 +205,9 @@ struct Facts {
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
+    note: Note,
+    /// What is known of the worker, once it has been asked for.
+    known: OnceLock<Arc<Known>>,
     /// A digest, made when it is asked for: what is not kept here needs none.
     principal: OnceLock<Principal>,
     tenant: Arc<str>,
@@ -259,19 +263,10 @@ impl Asked {
         if self.call.is_of(other) {
             return self;
         }
-        let Facts {
-            parts,
-            route,
-            call,
-            principal,
-            tenant,
-        } = *self.0;
+        let facts = *self.0;
         Asked(Box::new(Facts {
-            call: call.taken_for(other),
-            parts,
-            route,
-            principal,
-            tenant,
+            call: facts.call.taken_for(other),
+            ..facts
         }))
     }
 
@@ -289,8 +284,12 @@ impl Asked {
 
     /// What is known of the worker. Not asked for before it is needed: what the log can answer, it answers for a worker
     /// that is down as well.
-    async fn known(&self) -> Result<Arc<Known>, Error> {
-        Ok(self.upstream().worker.known().await?)
+    async fn known(&self) -> Result<&Arc<Known>, Error> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
+        }
+        let known = self.upstream().worker.known().await?;
+        Ok(self.known.get_or_init(|| known))
     }
 
     async fn situation(
@@ -306,7 +305,7 @@ impl Asked {
             inline_push,
             requester: self.call.dialect,
             worker: known.dialect,
-            can: self.upstream().worker.abilities(&known),
+            can: self.upstream().worker.abilities(known),
             reachable: !self.route.upstream.policy.push.base_url.is_empty(),
             kept,
             observe: self.route.observe,
@@ -375,7 +374,7 @@ impl Shared {
             })
             .await;
         if allowed {
-            Note::of(&asked.parts).task(&record.key.id);
+            asked.note.task(&record.key.id);
             Ok(Some(record))
         } else {
             // Not found and not allowed look the same (§13.1), also beside the worker's own words for a task that is not

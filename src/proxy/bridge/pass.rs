@@ -17,7 +17,6 @@ use crate::a2a::dialect::http_json;
 use crate::net::client::WorkerClient;
 use crate::net::pool::Answer;
 use crate::proxy::error::Error;
-use crate::proxy::record::Note;
 use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
@@ -66,7 +65,7 @@ impl Shared {
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
     pub(super) async fn pass_call(&self, asked: Asked) -> Result<Response<Body>, Error> {
-        Note::of(&asked.parts).plan(Plan::Pass);
+        asked.note.plan(Plan::Pass);
         let endpoint = self.target_of(&asked).await?;
         if asked.call.operation == Operation::SendMessage {
             return Box::pin(self.pass_send(asked, endpoint)).await;

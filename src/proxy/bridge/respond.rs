@@ -13,7 +13,6 @@ use super::Asked;
 use crate::a2a::request::Answer;
 use crate::a2a::{Binding, Dialect, Operation, Task, extension};
 use crate::proxy::error::Error;
-use crate::proxy::record::Note;
 use crate::sink::long_poll;
 use crate::sink::render::{EventId, Rendered};
 use crate::store::TaskRecord;
@@ -136,7 +135,7 @@ where
             Ok(ready) => ready.rendered.body,
             // The head has said 200, which is what JSON-RPC says with most errors anyway.
             Err(error) => {
-                Note::of(&asked.parts).failed(error.failure(Some(asked.call.dialect)));
+                asked.note.failed(error.failure(Some(asked.call.dialect)));
                 error.to_rpc_body(asked.renderer())
             }
         })

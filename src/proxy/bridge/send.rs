@@ -18,7 +18,6 @@ use crate::a2a::{
 };
 use crate::proxy::decide::{Plan, decide};
 use crate::proxy::error::Error;
-use crate::proxy::record::Note;
 use crate::proxy::route::Delivery;
 use crate::sink::{block, sse};
 use crate::source::{First, Mode, PushOrder, Turn, Want};
@@ -75,7 +74,7 @@ impl Shared {
                 return self.pass_call(asked).await;
             }
         };
-        Note::of(&asked.parts).plan(telemetry::event::Plan::Bridge);
+        asked.note.plan(telemetry::event::Plan::Bridge);
         if let Some(record) = &existing {
             continues(record)?;
         }
@@ -152,7 +151,7 @@ impl Shared {
                     extensions,
                 } => (key, before, extensions),
             };
-            Note::of(&waiting.parts).task(&key.id);
+            waiting.note.task(&key.id);
             let record = outcome(&sources, &key, before, blocking_max).await?;
             if let Some(satisfied) = satisfied {
                 satisfied.with(&record.task);
@@ -170,7 +169,7 @@ impl Shared {
         mut begun: Begun,
         history_length: Option<u32>,
     ) -> Result<Response<Body>, Error> {
-        Note::of(&asked.parts).plan(telemetry::event::Plan::Bridge);
+        asked.note.plan(telemetry::event::Plan::Bridge);
         let sources = self.sources.clone();
         let policy = asked.route.sink.clone();
         let asked = Arc::new(asked);
@@ -183,7 +182,7 @@ impl Shared {
                 )
                 .into());
             };
-            Note::of(&waiting.parts).task(&key.id);
+            waiting.note.task(&key.id);
             let record = outcome(&sources, &key, before, policy.blocking_max).await?;
             begun.satisfied().with(&record.task);
             Ok(respond::task(&waiting, &record, history_length))
@@ -235,7 +234,7 @@ impl Shared {
             First::Task {
                 key, extensions, ..
             } => {
-                Note::of(&asked.parts).task(&key.id);
+                asked.note.task(&key.id);
                 let record = kept(&self.sources, &key).await?;
                 (respond::task(&asked, &record, history_length), extensions)
             }
@@ -263,7 +262,7 @@ impl Shared {
                 before,
                 extensions,
             } => {
-                Note::of(&asked.parts).task(&key.id);
+                asked.note.task(&key.id);
                 let record = kept(&self.sources, &key).await?;
                 // A new task's log begins with the task; a turn of an older one with the task as the turn found it.
                 let first = if before == Seq(0) {

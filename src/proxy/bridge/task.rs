@@ -63,6 +63,16 @@ async fn await_change(
     Ok(())
 }
 
+/// How a read of a task waits for news of it.
+struct Wait {
+    /// What the requester prefers (RFC 7240 §4.3).
+    preferred: Option<Duration>,
+    /// The generation that the requester has, where it speaks of such.
+    known: Option<extension::Known>,
+    /// The longest wait; none: it does not wait.
+    at_most: Option<Duration>,
+}
+
 impl Shared {
     pub(super) async fn get_task(
         &self,
@@ -71,27 +81,44 @@ impl Shared {
     ) -> Result<Response<Body>, Error> {
         let longest = asked.route.sink.long_poll_max;
         let preferred = long_poll::preferred_wait(asked.headers(), longest);
-        // The generation that the requester has, where it speaks of such.
         let known = if asked.renderer().shows_generations() {
             extension::Known::of(&get).map_err(|fault| invalid_params(&fault))?
         } else {
             None
         };
-        let wait = preferred.or_else(|| known.map(|_| longest).filter(|wait| !wait.is_zero()));
-        let mut record = self.record(&asked, &get.id).await?;
-        let mut asked = asked.about(record.as_ref());
-        if record.is_none() {
-            asked = asked.about_workers_own().await?;
-            if wait.is_none() && !asked.renderer().shows_generations() {
+        let wait = Wait {
+            at_most: preferred.or_else(|| known.map(|_| longest).filter(|wait| !wait.is_zero())),
+            preferred,
+            known,
+        };
+        let record = self.record(&asked, &get.id).await?;
+        let asked = asked.about(record.as_ref());
+        let Some(record) = record else {
+            let asked = asked.about_workers_own().await?;
+            if wait.at_most.is_none() && !asked.renderer().shows_generations() {
                 return self.forward(asked, Request::GetTask(get)).await;
             }
-            record = Some(Box::pin(self.adopt(&asked, &get.id)).await?);
-        }
-        let Some(mut record) = record else {
-            return Err(A2aError::task_not_found(&get.id).into());
+            let record = Box::pin(self.adopt(&asked, &get.id)).await?;
+            return Box::pin(self.read_task(asked, get, record, wait)).await;
         };
+        // Boxed, so that what passes does not carry it.
+        Box::pin(self.read_task(asked, get, record, wait)).await
+    }
+
+    /// A task that is kept here.
+    async fn read_task(
+        &self,
+        asked: Asked,
+        get: GetTaskRequest,
+        mut record: TaskRecord,
+        Wait {
+            preferred,
+            known,
+            at_most,
+        }: Wait,
+    ) -> Result<Response<Body>, Error> {
         let over = record.task.status.state.is_terminal();
-        if let Some(wait) = wait
+        if let Some(wait) = at_most
             && !over
         {
             let (sources, policy) = (self.sources.clone(), asked.route.sink.clone());
