@@ -24,10 +24,10 @@ COPY src src
 RUN --mount=type=cache,id=a2a-sidecar-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=a2a-sidecar-target,target=/src/target,sharing=locked \
     find src config -type f -exec touch {} + \
- && cargo build --locked --release --bin a2a-sidecar \
+ && cargo build --locked --profile dist --bin a2a-sidecar \
  && mkdir -p /out/bin /out/lib/a2a-sidecar \
  && chmod 0700 /out/lib/a2a-sidecar \
- && objcopy --compress-debug-sections=zlib target/release/a2a-sidecar /out/bin/a2a-sidecar
+ && objcopy --compress-debug-sections=zlib target/dist/a2a-sidecar /out/bin/a2a-sidecar
 
 # The same Debian as above: the same C library.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -124,8 +124,8 @@ fn the_build_uses_our_toolchain_and_profile() {
         "{builders:?} is not Rust {version}"
     );
     let run = build();
-    assert!(run.contains("cargo build --locked --release --bin a2a-sidecar"));
-    assert!(run.contains("target/release/a2a-sidecar /out/bin/a2a-sidecar"));
+    assert!(run.contains("cargo build --locked --profile dist --bin a2a-sidecar"));
+    assert!(run.contains("target/dist/a2a-sidecar /out/bin/a2a-sidecar"));
     let workflow = fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
     assert!(workflow.contains(&format!("toolchain install {version}.")));
     assert!(workflow.contains("bash .ci/run"));

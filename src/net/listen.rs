@@ -3,10 +3,12 @@
 //!
 //! It knows nothing of requests: limits on those, and what is answered, are the service's.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -152,12 +154,9 @@ where
         http1: http1_builder(&options),
         tls,
         options,
+        finish: Finish::default(),
     });
     let mut connections = JoinSet::new();
-    // Connections ask for the end through a token of their own: it stands for "finish", while dropping
-    // the set stands for "stop".
-    let finish = CancellationToken::new();
-
     let accepting = async {
         let mut backoff = ACCEPT_BACKOFF_MIN;
         loop {
@@ -186,16 +185,13 @@ where
                 tls: setup.tls.is_some(),
             };
             let service = make_service(peer);
-            // A child each: connections look at it whenever they are woken, and would queue on one lock.
-            let connection =
-                Arc::clone(&setup).connection(stream, service, finish.child_token(), permit);
-            connections.spawn(connection);
+            connections.spawn(Arc::clone(&setup).connection(stream, service, permit));
         }
     };
     shutdown.run_until_cancelled(accepting).await;
 
     drop(listener);
-    finish.cancel();
+    setup.finish.begin();
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(drain, all).await.is_ok() {
         return Served { aborted: 0 };
@@ -259,6 +255,8 @@ struct Setup {
     http1: http1::Builder,
     tls: Option<ServerTls>,
     options: ListenOptions,
+    /// It stands for "finish", while dropping the set of connections stands for "stop".
+    finish: Finish,
 }
 
 impl Setup {
@@ -266,7 +264,6 @@ impl Setup {
         self: Arc<Self>,
         stream: TcpStream,
         service: S,
-        finish: CancellationToken,
         permit: OwnedSemaphorePermit,
     ) where
         S: HttpService,
@@ -274,17 +271,18 @@ impl Setup {
         let _permit = permit;
         // Boxed where it is not the plain HTTP/1 that most connections are: each costs what it needs itself.
         if self.tls.is_some() {
-            return Box::pin(self.secured(stream, service, finish)).await;
+            return Box::pin(self.secured(stream, service)).await;
         }
-        let known = finish.run_until_cancelled(self.is_http1(&stream)).await;
+        let looking = self.is_http1(&stream);
+        let known = self.finish.token.run_until_cancelled(looking).await;
         match known.flatten() {
-            Some(true) => self.http1(stream, service, finish).await,
-            Some(false) => Box::pin(self.either(stream, service, finish)).await,
+            Some(true) => self.http1(stream, service).await,
+            Some(false) => Box::pin(self.either(stream, service)).await,
             None => {}
         }
     }
 
-    async fn secured<S>(&self, stream: TcpStream, service: S, finish: CancellationToken)
+    async fn secured<S>(&self, stream: TcpStream, service: S)
     where
         S: HttpService,
     {
@@ -293,10 +291,10 @@ impl Setup {
             self.options.tls_handshake_timeout,
             tls.acceptor().accept(stream),
         );
-        match finish.run_until_cancelled(handshake).await {
+        match self.finish.token.run_until_cancelled(handshake).await {
             Some(Ok(Ok(stream))) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"http/1.1") => self.http1(Box::new(stream), service, finish).await,
-                _ => self.either(Box::new(stream), service, finish).await,
+                Some(b"http/1.1") => self.http1(Box::new(stream), service).await,
+                _ => self.either(Box::new(stream), service).await,
             },
             Some(Ok(Err(error))) => tracing::debug!(%error, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake timed out"),
@@ -315,7 +313,7 @@ impl Setup {
     }
 
     /// Serves HTTP/1. hyper bounds the time for each head, the first one too.
-    async fn http1<I, S>(&self, io: I, service: S, finish: CancellationToken)
+    async fn http1<I, S>(&self, io: I, service: S)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: HttpService,
@@ -323,40 +321,63 @@ impl Setup {
         let served = self
             .http1
             .serve_connection(TokioIo::new(io), Share::new(service));
-        until_finished(pin!(served), finish).await;
+        self.finish.serve(pin!(served)).await;
     }
 
     /// Serves whichever version the client speaks.
-    async fn either<I, S>(&self, io: I, service: S, finish: CancellationToken)
+    async fn either<I, S>(&self, io: I, service: S)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: HttpService,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
         let served = self.auto.serve_connection(io, Share::new(service));
-        until_finished(pin!(served), finish).await;
+        self.finish.serve(pin!(served)).await;
     }
 }
 
-/// Serves to the end of the connection, or to the end of the running answers once the listener is to finish.
-async fn until_finished<C>(mut connection: Pin<&mut C>, finish: CancellationToken)
-where
-    C: GracefulConnection<Error: Into<BoxError>>,
-{
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = finish.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// The end of a listener, as its connections learn of it.
+#[derive(Default)]
+struct Finish {
+    /// What wakes them.
+    token: CancellationToken,
+    /// What they look at whenever they are woken, which is several times for each request: the token has a lock.
+    begun: AtomicBool,
+}
+
+impl Finish {
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    /// Serves to the end of the connection, or to the end of the running answers once the listener is to finish.
+    async fn serve<C>(&self, mut connection: Pin<&mut C>)
+    where
+        C: GracefulConnection<Error: Into<BoxError>>,
+    {
+        let mut woken = pin!(self.token.cancelled());
+        let (mut listens, mut asked) = (false, false);
+        let result = poll_fn(|cx| {
+            if !listens {
+                // Once is enough: it wakes this task, whose waker stays what it is.
+                listens = true;
+                let _ = woken.as_mut().poll(cx);
+            }
+            if !asked && self.begun.load(Ordering::Acquire) {
+                asked = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        });
+        if let Err(error) = result.await {
+            // Clients hang up and scanners babble: nothing an operator could act on.
+            let error = error.into();
+            tracing::debug!(
+                error = &*error as &dyn std::error::Error,
+                "connection ended with an error"
+            );
         }
-    };
-    if let Err(error) = result {
-        // Clients hang up and scanners babble: nothing an operator could act on.
-        let error = error.into();
-        tracing::debug!(
-            error = &*error as &dyn std::error::Error,
-            "connection ended with an error"
-        );
     }
 }
 
