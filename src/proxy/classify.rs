@@ -297,7 +297,7 @@ async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box
         call.body = bytes;
         return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
     }
-    match of_rpc(&parts, named, &bytes) {
+    match of_rpc(&parts, named, version, &bytes) {
         Ok(Some(call)) => Ok(Classified::new(parts, Call::A2a(call), Body::empty())),
         Ok(None) => Ok(Classified::new(parts, Call::Other, Body::full(bytes))),
         Err(wrong) => {
@@ -343,8 +343,12 @@ fn of_path(path: &str, lead: usize, bytes: &Bytes) -> Result<A2aCall, Box<Respon
 type Wrong = Box<(Dialect, Option<Box<RawValue>>, A2aError)>;
 
 /// The call that a JSON body is; none if it is no business of the protocol's.
-fn of_rpc(parts: &Parts, named: Option<&str>, bytes: &Bytes) -> Result<Option<A2aCall>, Wrong> {
-    let version = named.and_then(Version::parse);
+fn of_rpc(
+    parts: &Parts,
+    named: Option<&str>,
+    version: Option<Version>,
+    bytes: &Bytes,
+) -> Result<Option<A2aCall>, Wrong> {
     let default = Dialect::jsonrpc(version.unwrap_or(Version::V0_3));
     let envelope = match RpcRequest::probe(bytes) {
         Ok(envelope) => envelope,

@@ -116,14 +116,26 @@ impl<'a> RpcRequest<'a> {
     /// # Errors
     /// [`ProbeError::Batch`] for an array; see [`ProbeError`] for the rest.
     pub fn probe(json: &'a [u8]) -> Result<Self, ProbeError> {
-        let [jsonrpc, method, id, params] =
-            find(json, [&["jsonrpc"], &["method"], &["id"], &["params"]])?;
-        Ok(Self {
-            jsonrpc,
-            method,
-            id,
-            params,
-        })
+        let mut request = Self::default();
+        let mut members = members(json)?;
+        // By the keys as they are written: of the members of an envelope hardly one has escapes.
+        while let Some((key, value)) = members.advance()? {
+            let name = match key.0.get(1..key.0.len() - 1) {
+                Some(name) if name.is_ascii() && !name.contains(&b'\\') => Cow::Borrowed(name),
+                _ => Cow::Owned(members.decoded(key)?.into_owned().into_bytes()),
+            };
+            let member = match &*name {
+                b"jsonrpc" => &mut request.jsonrpc,
+                b"method" => &mut request.method,
+                b"id" => &mut request.id,
+                b"params" => &mut request.params,
+                _ => continue,
+            };
+            if member.replace(value).is_some() {
+                return Err(ProbeError::Duplicate);
+            }
+        }
+        Ok(request)
     }
 }
 
@@ -224,7 +236,8 @@ enum State {
 }
 
 impl<'a> Members<'a> {
-    fn advance(&mut self) -> Result<Option<(Cow<'a, str>, Raw<'a>)>, ProbeError> {
+    /// The next member, its key as it is written.
+    fn advance(&mut self) -> Result<Option<(Raw<'a>, Raw<'a>)>, ProbeError> {
         let walker = &mut self.walker;
         match (walker.peek_token(), self.state) {
             (Some(b'}'), _) => {
@@ -244,11 +257,16 @@ impl<'a> Members<'a> {
         self.state = State::Next;
         let start = walker.at;
         walker.string()?;
-        let key =
-            decode(&walker.json[start..walker.at]).ok_or(ProbeError::Malformed { at: start })?;
+        let key = Raw(&walker.json[start..walker.at]);
         walker.colon()?;
         let value = walker.value()?;
         Ok(Some((key, value)))
+    }
+
+    /// The text of a key that has just been walked over.
+    fn decoded(&self, key: Raw<'a>) -> Result<Cow<'a, str>, ProbeError> {
+        let at = key.0.as_ptr().addr() - self.walker.json.as_ptr().addr();
+        decode(key.0).ok_or(ProbeError::Malformed { at })
     }
 }
 
@@ -259,7 +277,14 @@ impl<'a> Iterator for Members<'a> {
         if self.state == State::Done {
             return None;
         }
-        let item = self.advance().transpose();
+        let item = self
+            .advance()
+            .and_then(|member| {
+                member
+                    .map(|(key, value)| Ok((self.decoded(key)?, value)))
+                    .transpose()
+            })
+            .transpose();
         if !matches!(item, Some(Ok(_))) {
             self.state = State::Done;
         }
