@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Scheme, Uri};
 use http::{Request, Response};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -52,11 +52,9 @@ impl WorkerClient {
     /// # Errors
     /// See [`TransportError`].
     pub fn request(&self, request: Request<Body>) -> AnswerFuture<Answer> {
-        match &self.plain {
-            Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
-                Box::pin(plain.clone().request(request))
-            }
-            _ => {
+        match self.plain_for(request.uri()) {
+            Some(plain) => Box::pin(plain.request(request)),
+            None => {
                 let answer = self.others.request(request);
                 Box::pin(async move {
                     Ok(answer
@@ -73,15 +71,21 @@ impl WorkerClient {
     /// # Errors
     /// See [`TransportError`].
     pub fn request_long(&self, request: Request<Body>) -> AnswerFuture<Held> {
-        match &self.plain {
-            Some(plain) if request.uri().scheme() == Some(&Scheme::HTTP) => {
-                Box::pin(plain.clone().request_long(request))
-            }
-            _ => {
+        match self.plain_for(request.uri()) {
+            Some(plain) => Box::pin(plain.request_long(request)),
+            None => {
                 let answer = self.request(request);
                 Box::pin(async move { Ok(answer.await?.map(Held::Body)) })
             }
         }
+    }
+
+    /// The plain connections, if a request to this address goes over one.
+    fn plain_for(&self, uri: &Uri) -> Option<Pool> {
+        self.plain
+            .as_ref()
+            .filter(|_| uri.scheme() == Some(&Scheme::HTTP))
+            .cloned()
     }
 }
 

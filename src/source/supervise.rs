@@ -141,18 +141,31 @@ impl Sources {
         watch.run(start).await;
     }
 
-    /// The watch over who waits for news. None if the task is not kept, or it is to stop.
+    /// The watch over who waits for news. None if the task is not kept, or it is to stop while the store fails.
     async fn demand(&self, key: &TaskKey, stop: &CancellationToken) -> Option<Demand> {
-        loop {
+        let ask = || async {
             match self.hub().demand(key).await {
-                Ok(demand) => return Some(demand),
-                Err(StoreError::NotFound) => return None,
-                Err(error) => {
-                    tracing::warn!(task = %key, %error, "the store failed; the task is watched as soon as it answers");
-                    tokio::select! {
-                        () = stop.cancelled() => return None,
-                        () = tokio::time::sleep(STORE_RETRY) => {}
-                    }
+                Err(StoreError::NotFound) => Ok(None),
+                demand => demand.map(Some),
+            }
+        };
+        answered(key, stop, ask).await.flatten()
+    }
+}
+
+/// The store's answer, asked for until it gives one. None if it is to stop before that.
+async fn answered<T, F>(key: &TaskKey, stop: &CancellationToken, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match ask().await {
+            Ok(answer) => return Some(answer),
+            Err(error) => {
+                tracing::warn!(task = %key, %error, "the store failed; the task is watched as soon as it answers");
+                tokio::select! {
+                    () = stop.cancelled() => return None,
+                    () = tokio::time::sleep(STORE_RETRY) => {}
                 }
             }
         }
@@ -216,17 +229,9 @@ impl Watch {
 
     /// The task as it stands. None if it is not kept, or the watch is to stop while the store fails.
     async fn record(&self) -> Option<Box<TaskRecord>> {
-        loop {
-            match self.sources.hub().record(&self.key).await {
-                Ok(record) => return record.map(Box::new),
-                Err(error) => {
-                    tracing::warn!(task = %self.key, %error, "the store failed; the task is watched as soon as it answers");
-                    if self.pause(STORE_RETRY).await {
-                        return None;
-                    }
-                }
-            }
-        }
+        let ask = || self.sources.hub().record(&self.key);
+        let record = answered(&self.key, &self.stop, ask).await.flatten();
+        record.map(Box::new)
     }
 
     /// Waits, or until it is to stop: true then.

@@ -116,26 +116,14 @@ impl<'a> RpcRequest<'a> {
     /// # Errors
     /// [`ProbeError::Batch`] for an array; see [`ProbeError`] for the rest.
     pub fn probe(json: &'a [u8]) -> Result<Self, ProbeError> {
-        let mut request = Self::default();
-        let mut members = members(json)?;
-        // By the keys as they are written: of the members of an envelope hardly one has escapes.
-        while let Some((key, value)) = members.advance()? {
-            let name = match key.0.get(1..key.0.len() - 1) {
-                Some(name) if name.is_ascii() && !name.contains(&b'\\') => Cow::Borrowed(name),
-                _ => Cow::Owned(members.decoded(key)?.into_owned().into_bytes()),
-            };
-            let member = match &*name {
-                b"jsonrpc" => &mut request.jsonrpc,
-                b"method" => &mut request.method,
-                b"id" => &mut request.id,
-                b"params" => &mut request.params,
-                _ => continue,
-            };
-            if member.replace(value).is_some() {
-                return Err(ProbeError::Duplicate);
-            }
-        }
-        Ok(request)
+        let [jsonrpc, method, id, params] =
+            find(json, [&["jsonrpc"], &["method"], &["id"], &["params"]])?;
+        Ok(Self {
+            jsonrpc,
+            method,
+            id,
+            params,
+        })
     }
 }
 
@@ -168,10 +156,13 @@ fn descend<'a>(
     wanted: u64,
     found: &mut [Option<Raw<'a>>],
 ) -> Result<(), ProbeError> {
-    for member in members(json)? {
-        let (key, value) = member?;
+    let mut members = members(json)?;
+    while let Some((key, value)) = members.advance()? {
+        let key = members.name(key)?;
         for index in (0..paths.len()).filter(|index| wanted >> index & 1 == 1) {
-            if paths[index].get(depth).is_some_and(|name| *name == key)
+            if paths[index]
+                .get(depth)
+                .is_some_and(|name| name.as_bytes() == &*key)
                 && found[index].replace(value).is_some()
             {
                 return Err(ProbeError::Duplicate);
@@ -261,6 +252,16 @@ impl<'a> Members<'a> {
         walker.colon()?;
         let value = walker.value()?;
         Ok(Some((key, value)))
+    }
+
+    /// The bytes of a key that has just been walked over: as it is written, but for the few that have escapes or more
+    /// than ASCII.
+    fn name(&self, key: Raw<'a>) -> Result<Cow<'a, [u8]>, ProbeError> {
+        let written = &key.0[1..key.0.len() - 1];
+        if written.is_ascii() && !written.contains(&b'\\') {
+            return Ok(Cow::Borrowed(written));
+        }
+        Ok(Cow::Owned(self.decoded(key)?.into_owned().into_bytes()))
     }
 
     /// The text of a key that has just been walked over.

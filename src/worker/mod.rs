@@ -27,6 +27,7 @@ pub use abilities::{Abilities, Ability};
 pub use call::{Opened, Reply};
 pub use context::{CallContext, is_hop_by_hop};
 pub use error::CallError;
+pub use names::is_crash_page;
 pub use stream::{EventStream, WorkerEvent};
 
 use crate::a2a::card::WorkerCard;

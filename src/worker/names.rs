@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -156,7 +156,11 @@ fn is_refusal(error: &CallError) -> bool {
     else {
         return false;
     };
-    *status == StatusCode::INTERNAL_SERVER_ERROR
-        && body.trim_ascii() == REFUSAL
-        && is_plain_text(headers)
+    is_crash_page(*status, headers) && body.trim_ascii() == REFUSAL
+}
+
+/// Whether an answer is the page of a server that has stumbled over the call, and no answer to it.
+#[must_use]
+pub fn is_crash_page(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::INTERNAL_SERVER_ERROR && is_plain_text(headers)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::LengthLimitError;
 
 use super::{Asked, Facts, Shared};
@@ -21,9 +21,9 @@ use crate::proxy::route::Route;
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::grpc::is_grpc;
-use crate::wire::headers::{is_event_stream, is_plain_text};
+use crate::wire::headers::is_event_stream;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, Worker, below, is_hop_by_hop};
+use crate::worker::{CallError, Worker, below, is_crash_page, is_hop_by_hop};
 
 use super::respond::{Ready, held_open};
 
@@ -75,10 +75,8 @@ impl Shared {
         } = *asked.0;
         let body = Body::full(call.body);
         let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
-        if response.status() == StatusCode::INTERNAL_SERVER_ERROR
-            && is_plain_text(response.headers())
-        {
-            // A server that has stumbled over the call, and no answer to it: the requester gets one that it can read.
+        if is_crash_page(response.status(), response.headers()) {
+            // The requester gets an answer that it can read.
             Box::pin(route.upstream.worker.note_refusal()).await;
             return Err(Error::Worker(CallError::Http {
                 status: response.status(),
@@ -127,9 +125,7 @@ impl Shared {
                 let bytes = collect(body, limit)
                     .await
                     .map_err(|error| CallError::Broken(Box::new(error)))?;
-                if parts.status == StatusCode::INTERNAL_SERVER_ERROR
-                    && is_plain_text(&parts.headers)
-                {
+                if is_crash_page(parts.status, &parts.headers) {
                     Box::pin(worker.note_refusal()).await;
                 }
                 Ok::<_, Error>((parts, bytes))
