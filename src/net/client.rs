@@ -53,7 +53,7 @@ impl WorkerClient {
     /// See [`TransportError`].
     pub fn request(&self, request: Request<Body>) -> AnswerFuture<Answer> {
         match self.plain_for(request.uri()) {
-            Some(plain) => Box::pin(plain.request(request)),
+            Some(plain) => plain.request(request),
             None => {
                 let answer = self.others.request(request);
                 Box::pin(async move {

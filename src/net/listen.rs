@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -27,9 +27,11 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::heads::{Calls, Heads};
 use super::share::Share;
 use super::tls::ServerTls;
 use crate::wire::BoxError;
+use crate::wire::bell::Bell;
 
 /// First wait after a failed accept. The usual cause is a lack of file descriptors, and without a wait
 /// the loop would spin until one is free.
@@ -220,8 +222,8 @@ const MIN_BUF_BYTES: usize = 8192;
 fn http1_builder(options: &ListenOptions) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout)
+        // There is a timer beside the connection.
+        .header_read_timeout(None)
         .max_buf_size(options.http1_max_buf_bytes.max(MIN_BUF_BYTES))
         .max_headers(options.http1_max_headers);
     builder
@@ -312,16 +314,18 @@ impl Setup {
         }
     }
 
-    /// Serves HTTP/1. hyper bounds the time for each head, the first one too.
+    /// Serves HTTP/1.
     async fn http1<I, S>(&self, io: I, service: S)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: HttpService,
     {
-        let served = self
-            .http1
-            .serve_connection(TokioIo::new(io), Share::new(service));
-        self.finish.serve(pin!(served)).await;
+        let calls = Calls::default();
+        let share = Share::new(service, calls.clone());
+        let mut heads = pin!(Heads::new(calls, self.options.header_read_timeout));
+        let served = self.http1.serve_connection(TokioIo::new(io), share);
+        let late = |cx: &mut Context<'_>| heads.as_mut().poll_late(cx);
+        self.finish.serve(pin!(served), late).await;
     }
 
     /// Serves whichever version the client speaks.
@@ -331,8 +335,10 @@ impl Setup {
         S: HttpService,
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
-        let served = self.auto.serve_connection(io, Share::new(service));
-        self.finish.serve(pin!(served)).await;
+        let share = Share::new(service, Calls::default());
+        let served = self.auto.serve_connection(io, share);
+        // hyper has a timer for the heads of HTTP/1, and HTTP/2 is probed.
+        self.finish.serve(pin!(served), |_| Poll::Pending).await;
     }
 }
 
@@ -351,13 +357,19 @@ impl Finish {
         self.token.cancel();
     }
 
-    /// Serves to the end of the connection, or to the end of the running answers once the listener is to finish.
-    async fn serve<C>(&self, mut connection: Pin<&mut C>)
-    where
+    /// Serves to the end of the connection, to the end of the running answers once the listener is to finish, or until it
+    /// is too late for another request.
+    async fn serve<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        mut late: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) where
         C: GracefulConnection<Error: Into<BoxError>>,
     {
         let mut woken = pin!(self.token.cancelled());
         let (mut listens, mut asked) = (false, false);
+        let bell = Arc::new(Bell::default());
+        let rings = Waker::from(Arc::clone(&bell));
         let result = poll_fn(|cx| {
             if !listens {
                 // Once is enough: it wakes this task, whose waker stays what it is.
@@ -368,11 +380,19 @@ impl Finish {
                 asked = true;
                 connection.as_mut().graceful_shutdown();
             }
-            connection.as_mut().poll(cx)
+            bell.wakes(cx.waker());
+            let served = connection
+                .as_mut()
+                .poll(&mut Context::from_waker(&rings))
+                .map_err(Into::into);
+            if served.is_pending() && late(cx).is_ready() {
+                return Poll::Ready(Err("no head of a request came in time".into()));
+            }
+            served
         });
         if let Err(error) = result.await {
             // Clients hang up and scanners babble: nothing an operator could act on.
-            let error = error.into();
+            let error: BoxError = error;
             tracing::debug!(
                 error = &*error as &dyn std::error::Error,
                 "connection ended with an error"

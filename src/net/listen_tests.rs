@@ -17,7 +17,7 @@ use super::*;
 use crate::net::client::{WorkerClient, WorkerOptions, worker_client};
 use crate::net::pool::Answer;
 use crate::net::tls::tests::Identity;
-use crate::wire::Body;
+use crate::wire::{Body, collect};
 
 const DRAIN: Duration = Duration::from_secs(20);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -223,6 +223,54 @@ async fn a_client_that_does_not_say_what_it_wants_is_sent_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_is_used_no_more_is_closed() {
+    let limit = ListenOptions::default().header_read_timeout;
+    for next in [&b""[..], b"GET / HTTP/1.1\r\nhost: a\r\n"] {
+        let server = hello().await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // Each request begins the time anew, and the timer of the one before it goes off while the next is waited for.
+        for _ in 0..3 {
+            stream.write_all(REQUEST).await.unwrap();
+            read_hello(&mut stream).await;
+            tokio::time::advance(limit * 2 / 3).await;
+        }
+        stream.write_all(REQUEST).await.unwrap();
+        read_hello(&mut stream).await;
+        let answered = Instant::now();
+        stream.write_all(next).await.unwrap();
+        let closed = timeout(DRAIN * 10, stream.read(&mut [0])).await;
+        assert_eq!(closed.expect("never closed").unwrap(), 0);
+        assert_eq!(answered.elapsed().as_secs(), limit.as_secs(), "{next:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_take_longer_than_a_head() {
+    let limit = ListenOptions::default().header_read_timeout;
+    let (feed, answer) = fed();
+    let server = start(ListenOptions::default(), None, answer).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    for _ in 0..3 {
+        // Long silence, and the timer goes off in it.
+        tokio::time::sleep(limit * 2).await;
+        feed.send(Bytes::from_static(b"hello\r\n")).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"hello\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "cut");
+        }
+    }
+    drop(feed);
+    let mut end = [0; 5];
+    stream.read_exact(&mut end).await.unwrap();
+    assert_eq!(&end, b"0\r\n\r\n");
+    let ended = Instant::now();
+    let closed = timeout(DRAIN * 10, stream.read(&mut [0])).await;
+    assert_eq!(closed.expect("never closed").unwrap(), 0);
+    assert_eq!(ended.elapsed().as_secs(), limit.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_shake_hands_is_sent_away() {
     let folder = TempDir::new().unwrap();
     let (certificate, key) = Identity::new().write(&folder);
@@ -244,6 +292,63 @@ async fn a_client_that_does_not_shake_hands_is_sent_away() {
     server.stop.cancel();
     assert_eq!(server.ended.await.unwrap(), Served { aborted: 0 });
     assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_body_that_has_come_with_its_head_takes_no_second_turn() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (turns, read) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (count, told) = (Arc::clone(&turns), Arc::clone(&read));
+    let make = move |_| {
+        let (count, told) = (Arc::clone(&count), Arc::clone(&told));
+        tower::service_fn(move |request: Request<Incoming>| {
+            let (count, told) = (Arc::clone(&count), Arc::clone(&told));
+            let mut answer = Box::pin(async move {
+                let bytes = collect(Body::from(request.into_body()), 10).await.unwrap();
+                assert_eq!(bytes, "whole");
+                told.add_permits(1);
+                std::future::pending::<Result<Response<Body>, Infallible>>().await
+            });
+            poll_fn(move |cx| {
+                count.fetch_add(1, Ordering::SeqCst);
+                answer.as_mut().poll(cx)
+            })
+        })
+    };
+    let stop = CancellationToken::new();
+    let options = ListenOptions::default();
+    let _ended = tokio::spawn(serve(listener, None, options, make, stop, DRAIN));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nwhole";
+    stream.write_all(request).await.unwrap();
+    let _read = read.acquire().await.unwrap();
+    // As often as it takes for whatever has been woken to have its turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(turns.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_several_parts_is_read_on_without_more_coming() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let make = |_| {
+        tower::service_fn(|request: Request<Incoming>| async {
+            let bytes = collect(Body::from(request.into_body()), 10).await.unwrap();
+            Ok::<_, Infallible>(Response::new(Body::full(bytes)))
+        })
+    };
+    let stop = CancellationToken::new();
+    let options = ListenOptions::default();
+    let _ended = tokio::spawn(serve(listener, None, options, make, stop, DRAIN));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n\
+        2\r\nhe\r\n2\r\nll\r\n1\r\no\r\n0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let answered = timeout(DRAIN, read_hello(&mut stream)).await;
+    answered.expect("it waits for something that has come");
 }
 
 #[tokio::test]

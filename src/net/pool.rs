@@ -4,10 +4,10 @@
 //! come, and the answer's body from then on. So a request costs no change of tasks, which is about a sixth of what a
 //! bare proxy takes for it, and a stream no task.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::{poll_fn, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,19 +16,17 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::client::conn::{TrySendError, http1};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::Service;
 
 use super::apart;
-use super::client::{BoundedConnector, TransportError};
+use super::client::{AnswerFuture, BoundedConnector, TransportError};
 use super::held::Held;
+use super::line::{Io, Line};
 use crate::wire::{Body, BodyError};
-
-type Io = TokioIo<TcpStream>;
 
 /// Unused connections and how to make more. Clones share them.
 #[derive(Clone, Debug)]
@@ -65,40 +63,6 @@ struct Unused {
     since: Instant,
 }
 
-/// A connection and the way to put a request on it.
-struct Line {
-    send: SendRequest<Body>,
-    /// None once it is over. Dropped then, since what still waits to be sent on it learns of its end by that.
-    connection: Option<Connection<Io, Body>>,
-    /// What a request on it says in `Host`, unless it says something itself.
-    host: HeaderValue,
-}
-
-impl Line {
-    /// Lets the connection do what it can.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            self.connection = None;
-        }
-    }
-
-    /// With what to ask for what the connection brings while it is driven in the same place: it is asked again whenever
-    /// the connection has been driven, so it need not wake anybody, which would cost another turn of the task.
-    fn asking<'a>(&self, cx: &Context<'a>) -> Context<'a> {
-        Context::from_waker(match self.connection {
-            Some(_) => Waker::noop(),
-            None => cx.waker(),
-        })
-    }
-
-    /// Whether it takes a request, as far as was noticed when it was last driven.
-    fn is_usable(&self) -> bool {
-        self.connection.is_some() && self.send.is_ready()
-    }
-}
-
 impl Pool {
     pub(super) fn new(
         connector: BoundedConnector<HttpConnector>,
@@ -123,59 +87,14 @@ impl Pool {
 
     /// Sends a request to an absolute address. One that a kept connection did not take, because the worker was about to
     /// close it, goes to the next; it is never written twice.
-    pub(super) async fn request(
-        self,
-        mut request: Request<Body>,
-    ) -> Result<Response<Answer>, TransportError> {
+    pub(super) fn request(self, mut request: Request<Body>) -> AnswerFuture<Answer> {
         let uri = std::mem::take(request.uri_mut());
         let Some(place) = uri.authority().cloned() else {
-            return Err(TransportError::NoAuthority);
+            return Box::pin(ready(Err(TransportError::NoAuthority)));
         };
         *request.uri_mut() = origin_form(&uri);
-        loop {
-            let kept = self.take(&place);
-            let reused = kept.is_some();
-            let mut line = match kept {
-                Some(line) => line,
-                // Boxed: most requests find one, and would carry what connecting takes.
-                None => Box::pin(self.connect(&uri, &place)).await?,
-            };
-            request
-                .headers_mut()
-                .entry(HOST)
-                .or_insert_with(|| line.host.clone());
-            let answer = {
-                let mut answer = pin!(line.send.try_send_request(request));
-                poll_fn(|cx| {
-                    line.drive(cx);
-                    answer.as_mut().poll(&mut line.asking(cx))
-                })
-                .await
-            };
-            match answer {
-                Ok(response) => {
-                    let answer = |body| Answer {
-                        body,
-                        place: Some((line, place, self)),
-                    };
-                    let mut response = response.map(answer);
-                    let body = response.body_mut();
-                    if body.is_end_stream() {
-                        poll_fn(|cx| {
-                            body.release(cx);
-                            Poll::Ready(())
-                        })
-                        .await;
-                    }
-                    return Ok(response);
-                }
-                Err(mut error) => match error.take_message() {
-                    // It has not left: the next connection may take it. A new one is the last that is tried.
-                    Some(unsent) if reused => request = unsent,
-                    _ => return Err(TransportError::Exchange(error.into_error())),
-                },
-            }
-        }
+        let pool = self;
+        Destination { pool, uri, place }.exchange(request)
     }
 
     async fn connect(&self, uri: &Uri, place: &Authority) -> Result<Box<Line>, TransportError> {
@@ -185,11 +104,7 @@ impl Pool {
         let (send, connection) = http1::handshake(io)
             .await
             .map_err(|error| TransportError::Connect(error.into()))?;
-        Ok(Box::new(Line {
-            send,
-            connection: Some(connection),
-            host,
-        }))
+        Ok(Box::new(Line::new(send, connection, host)))
     }
 
     /// Sends a request whose answer is likely to be long: on a connection of its own, if it is small and whole.
@@ -296,6 +211,94 @@ async fn close_unused(pool: Weak<Inner>) {
     }
 }
 
+/// Where a request goes.
+struct Destination {
+    pool: Pool,
+    uri: Uri,
+    place: Authority,
+}
+
+impl Destination {
+    fn exchange(self, request: Request<Body>) -> AnswerFuture<Answer> {
+        match self.pool.take(&self.place) {
+            Some(line) => Box::pin(exchange(line, request, self, true)),
+            None => Box::pin(async move {
+                let line = self.pool.connect(&self.uri, &self.place).await?;
+                exchange(line, request, self, false).await
+            }),
+        }
+    }
+}
+
+/// Puts a request on a connection.
+fn exchange(
+    mut line: Box<Line>,
+    mut request: Request<Body>,
+    to: Destination,
+    reused: bool,
+) -> impl Future<Output = Result<Response<Answer>, TransportError>> {
+    request
+        .headers_mut()
+        .entry(HOST)
+        .or_insert_with(|| line.host.clone());
+    Exchange {
+        answer: line.send(request),
+        under_way: Some((line, to)),
+        reused,
+        again: None,
+    }
+}
+
+pin_project! {
+    /// A request under way. By hand, since it is made for each request: of its parts, a future of the compiler's has two.
+    struct Exchange<F> {
+        #[pin]
+        answer: F,
+        under_way: Option<(Box<Line>, Destination)>,
+        reused: bool,
+        // The same on the next connection.
+        again: Option<AnswerFuture<Answer>>,
+    }
+}
+
+impl<F> Future for Exchange<F>
+where
+    F: Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+{
+    type Output = Result<Response<Answer>, TransportError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some((line, _)) = this.under_way {
+            let answer = ready!(line.until(cx, |cx| this.answer.as_mut().poll(cx)));
+            let under_way = this.under_way.take();
+            match answer {
+                Ok(response) => {
+                    let place = under_way.map(|(line, to)| (line, to.place, to.pool));
+                    let mut response = response.map(|body| Answer { body, place });
+                    let body = response.body_mut();
+                    if body.is_end_stream() {
+                        body.release();
+                    }
+                    return Poll::Ready(Ok(response));
+                }
+                Err(mut error) => match (error.take_message(), under_way) {
+                    // It has not left: the next connection may take it. A new one is the last that is tried.
+                    (Some(unsent), Some((_, to))) if *this.reused => {
+                        *this.again = Some(to.exchange(unsent));
+                    }
+                    _ => return Poll::Ready(Err(TransportError::Exchange(error.into_error()))),
+                },
+            }
+        }
+        match this.again {
+            Some(again) => again.as_mut().poll(cx),
+            // Not polled behind its end.
+            None => Poll::Pending,
+        }
+    }
+}
+
 /// The path and query alone, as requests to a server have it (RFC 9112 §3.2.1).
 pub(super) fn origin_form(uri: &Uri) -> Uri {
     uri.path_and_query()
@@ -327,13 +330,12 @@ impl Answer {
         Self { body, place: None }
     }
 
-    fn release(&mut self, cx: &mut Context<'_>) {
-        if let Some((mut line, place, pool)) = self.place.take() {
-            // Driven once more, so that a connection that is over is closed and not kept.
-            line.drive(cx);
-            if line.is_usable() {
-                pool.put(line, place);
-            }
+    fn release(&mut self) {
+        // One that is over is closed here, and not kept.
+        if let Some((mut line, place, pool)) = self.place.take()
+            && line.rest()
+        {
+            pool.put(line, place);
         }
     }
 }
@@ -355,22 +357,14 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let body = Pin::new(&mut this.body);
+        let mut body = Pin::new(&mut this.body);
         let frame = match &mut this.place {
             None => body.poll_frame(cx),
-            Some((line, ..)) => {
-                let frame = body.poll_frame(&mut line.asking(cx));
-                if frame.is_pending() {
-                    line.drive(cx);
-                    Pin::new(&mut this.body).poll_frame(&mut line.asking(cx))
-                } else {
-                    frame
-                }
-            }
+            Some((line, ..)) => line.until(cx, |cx| body.as_mut().poll_frame(cx)),
         };
         // A body of known length is not asked for more than its last byte.
         if matches!(&frame, Poll::Ready(None)) || this.body.is_end_stream() {
-            this.release(cx);
+            this.release();
         }
         frame.map_err(BodyError::Incoming)
     }

@@ -23,12 +23,15 @@ struct Worker {
 }
 
 impl Pool {
+    fn is_empty(&self) -> bool {
+        let idle = self.inner.lock();
+        idle.places.iter().all(|(_, unused)| unused.is_empty())
+    }
+
     /// Whether the end of the one connection that is kept has come.
-    fn is_over(&self, cx: &mut Context<'_>) -> bool {
+    fn is_over(&self) -> bool {
         let mut idle = self.inner.lock();
-        let line = &mut idle.places[0].1[0].line;
-        line.drive(cx);
-        line.connection.is_none()
+        !idle.places[0].1[0].line.rest()
     }
 }
 
@@ -120,6 +123,53 @@ async fn an_answer_that_was_read_to_its_end_leaves_its_connection_for_the_next()
     assert_eq!(worker.connected(), 1);
 }
 
+/// Makes one exchange and then waits for ever, counting its turns.
+fn turning(
+    client: &WorkerClient,
+    request: Request<Body>,
+) -> (Arc<AtomicUsize>, tokio::task::JoinHandle<()>) {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let (count, answer) = (Arc::clone(&turns), client.request(request));
+    let mut exchange = Box::pin(async move {
+        ok(answer.await).await;
+        std::future::pending().await
+    });
+    let task = tokio::spawn(poll_fn(move |cx| {
+        count.fetch_add(1, Ordering::SeqCst);
+        exchange.as_mut().poll(cx)
+    }));
+    (turns, task)
+}
+
+/// As often as it takes for whatever has been woken to have its turn.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_takes_a_turn_to_ask_and_one_for_the_answer_and_wakes_nobody_else() {
+    let mut worker = Worker::start().await;
+    let client = client();
+    let mut stream = exchanged(&mut worker, &client).await;
+    let (first, _first) = turning(&client, worker.get());
+    head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    while client.plain.as_ref().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    settle().await;
+    assert_eq!(first.load(Ordering::SeqCst), 2);
+    // On the same connection.
+    let (second, _second) = turning(&client, worker.get());
+    head(&mut stream).await;
+    settle().await;
+    assert_eq!(first.load(Ordering::SeqCst), 2, "it is done with it");
+    assert_eq!(second.load(Ordering::SeqCst), 1);
+    assert_eq!(worker.connected(), 1);
+}
+
 async fn ok_each(client: WorkerClient, request: Request<Body>, times: usize) {
     for _ in 0..times {
         let mut again = Request::get(request.uri()).body(Body::empty()).unwrap();
@@ -188,7 +238,7 @@ async fn a_kept_connection_that_the_worker_has_closed_costs_no_request() {
         answered += 1;
         // Until word of it has come; what is on its way then may be lost with any client.
         let pool = client.plain.as_ref().unwrap();
-        while !poll_fn(|cx| Poll::Ready(pool.is_over(cx))).await {
+        while !pool.is_over() {
             tokio::task::yield_now().await;
         }
     }

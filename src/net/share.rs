@@ -1,4 +1,4 @@
-//! A tower service as hyper asks for it: by shared reference.
+//! A tower service as hyper asks for it: by shared reference. It also counts the calls of its connection.
 //!
 //! The usual way clones the service for each request, and a stack of layers is many counters to go up and down by. This
 //! lends the one service of the connection out for the moment of the call.
@@ -6,40 +6,46 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use http::Response;
 use pin_project_lite::pin_project;
 use tower::Service;
 use tower::util::Oneshot;
+
+use super::heads::{CallBody, Calls, OpenCall};
 
 /// A connection's service.
 #[derive(Debug)]
 pub(super) struct Share<S> {
     service: Mutex<S>,
+    calls: Calls,
 }
 
 impl<S> Share<S> {
-    pub(super) fn new(service: S) -> Self {
+    pub(super) fn new(service: S, calls: Calls) -> Self {
         Self {
             service: Mutex::new(service),
+            calls,
         }
     }
 }
 
-impl<S, R> hyper::service::Service<R> for Share<S>
+impl<S, R, B> hyper::service::Service<R> for Share<S>
 where
-    S: Service<R> + Clone,
+    S: Service<R, Response = Response<B>> + Clone,
 {
-    type Response = S::Response;
+    type Response = Response<CallBody<B>>;
     type Error = S::Error;
     type Future = Called<S, R>;
 
     fn call(&self, request: R) -> Called<S, R> {
+        let call = Some(self.calls.begin());
         // Held for the call, which only makes a future; HTTP/2 may ask for several at once. A panic in it leaves nothing
         // that the next call relies on.
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Called::Now {
+        let answer = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Answering::Now {
                 future: service.call(request),
             },
             // It waits, or says why it cannot, with a waker that is heard. The one that was asked goes on waiting: it may
@@ -47,34 +53,46 @@ where
             Poll::Pending | Poll::Ready(Err(_)) => {
                 let clone = service.clone();
                 let asked = std::mem::replace(&mut *service, clone);
-                Called::Later {
+                Answering::Later {
                     future: Box::pin(Oneshot::new(asked, request)),
                 }
             }
-        }
+        };
+        Called { answer, call }
     }
 }
 
 pin_project! {
     /// The answer.
-    #[project = CalledProj]
-    pub(super) enum Called<S: Service<R>, R> {
+    pub(super) struct Called<S: Service<R>, R> {
+        #[pin]
+        answer: Answering<S, R>,
+        call: Option<OpenCall>,
+    }
+}
+
+pin_project! {
+    #[project = AnsweringProj]
+    enum Answering<S: Service<R>, R> {
         Now { #[pin] future: S::Future },
         Later { future: Pin<Box<Oneshot<S, R>>> },
     }
 }
 
-impl<S, R> Future for Called<S, R>
+impl<S, R, B> Future for Called<S, R>
 where
-    S: Service<R>,
+    S: Service<R, Response = Response<B>>,
 {
-    type Output = Result<S::Response, S::Error>;
+    type Output = Result<Response<CallBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CalledProj::Now { future } => future.poll(cx),
-            CalledProj::Later { future } => future.as_mut().poll(cx),
-        }
+        let this = self.project();
+        let answer = ready!(match this.answer.project() {
+            AnsweringProj::Now { future } => future.poll(cx),
+            AnsweringProj::Later { future } => future.as_mut().poll(cx),
+        });
+        let call = this.call.take();
+        Poll::Ready(answer.map(|answer| answer.map(|body| CallBody::new(body, call))))
     }
 }
 
@@ -95,24 +113,34 @@ mod tests {
     }
 
     impl Service<u32> for Counting {
-        type Response = usize;
+        type Response = Response<usize>;
         type Error = Infallible;
-        type Future = std::future::Ready<Result<usize, Infallible>>;
+        type Future = std::future::Ready<Result<Response<usize>, Infallible>>;
 
         fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
             Poll::Ready(Ok(()))
         }
 
         fn call(&mut self, _: u32) -> Self::Future {
-            std::future::ready(Ok(std::sync::Arc::strong_count(&self.0)))
+            let clones = std::sync::Arc::strong_count(&self.0);
+            std::future::ready(Ok(Response::new(clones)))
         }
+    }
+
+    /// The body of the answer.
+    fn answered<S, B>(share: &Share<S>, request: u32) -> impl Future<Output = B>
+    where
+        S: Service<u32, Response = Response<B>, Error = Infallible> + Clone,
+    {
+        let answer = hyper::service::Service::call(share, request);
+        async { answer.await.unwrap().into_body().into_inner() }
     }
 
     #[tokio::test]
     async fn a_service_that_is_ready_is_not_cloned() {
-        let share = Share::new(Counting(std::sync::Arc::new(())));
+        let share = Share::new(Counting(std::sync::Arc::new(())), Calls::default());
         for request in 0..3 {
-            assert_eq!(hyper::service::Service::call(&share, request).await, Ok(1));
+            assert_eq!(answered(&share, request).await, 1);
         }
     }
 
@@ -123,15 +151,15 @@ mod tests {
             let mut held = held.clone();
             async move {
                 let _ = held.wait_for(|held| *held).await;
-                Ok::<_, Infallible>(request)
+                Ok::<_, Infallible>(Response::new(request))
             }
         });
-        let share = Share::new(ConcurrencyLimit::new(service, 1));
-        let first = hyper::service::Service::call(&share, 1);
-        let second = hyper::service::Service::call(&share, 2);
+        let share = Share::new(ConcurrencyLimit::new(service, 1), Calls::default());
+        let first = answered(&share, 1);
+        let second = answered(&share, 2);
         let mut both = std::pin::pin!(async { tokio::join!(first, second) });
         assert!(futures_util::poll!(both.as_mut()).is_pending());
         release.send_replace(true);
-        assert_eq!(both.await, (Ok(1), Ok(2)));
+        assert_eq!(both.await, (1, 2));
     }
 }

@@ -14,6 +14,8 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::bell::Quiet;
+
 /// Any error that can cross threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -151,8 +153,14 @@ impl HttpBody for Body {
         let frame = match this.kind.as_mut().project() {
             KindProj::Empty => None,
             KindProj::Full { bytes } => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            KindProj::Incoming { body } => {
-                ready!(body.poll_frame(cx)).map(|frame| frame.map_err(BodyError::Incoming))
+            KindProj::Incoming { mut body } => {
+                let quiet = Quiet::begin();
+                let frame = body.as_mut().poll_frame(cx);
+                // Behind the last byte of a body of known length nothing comes that its connection would be driven for.
+                if !body.is_end_stream() {
+                    quiet.end_aloud();
+                }
+                ready!(frame).map(|frame| frame.map_err(BodyError::Incoming))
             }
             KindProj::Boxed { body } => ready!(body.poll_frame(cx)),
         };

@@ -51,6 +51,9 @@ where
         }
         if first.is_empty() && all.is_empty() {
             first = data;
+            if body.is_end_stream() {
+                break;
+            }
             continue;
         }
         if !first.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! A leaf: nothing here knows A2A, and nothing here opens a socket.
 
+pub mod bell;
 pub mod body;
 pub mod collect;
 pub mod drain;
