@@ -97,25 +97,35 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let request = match by_head(request, self.max_body_bytes) {
-            Ok(classified) => {
-                return ResponseFuture::Known {
-                    future: self.inner.call(classified),
-                };
-            }
-            Err(request) => request,
-        };
+        let limit = self.max_body_bytes;
+        if !is_told_by_body(&request) {
+            return ResponseFuture::Known {
+                future: self.inner.call(by_head(request, limit)),
+            };
+        }
         let clone = self.inner.clone();
         // The one that was polled ready is the one to call.
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let limit = self.max_body_bytes;
+        let (parts, body) = request.into_parts();
         ResponseFuture::Reading {
-            future: Box::pin(async move {
-                match by_body(request, limit).await {
-                    Ok(classified) => inner.call(classified).await,
-                    Err(response) => Ok(*response),
-                }
-            }),
+            future: if is_grpc(&parts.headers) {
+                Box::pin(async move {
+                    match by_message(parts, body, limit).await {
+                        Ok(classified) => inner.call(classified).await,
+                        Err(response) => Ok(*response),
+                    }
+                })
+            } else {
+                Box::pin(async move {
+                    let read = collect(body, limit).await;
+                    // In one expression: a name for any part of it is room in the future, and a copy.
+                    match by_body(parts, read) {
+                        Ok(classified) => inner.call(classified),
+                        Err(response) => return Ok(*response),
+                    }
+                    .await
+                })
+            },
         }
     }
 }
@@ -145,16 +155,21 @@ where
     }
 }
 
-/// What the request is, where its head says it; else the request again, for [`by_body`].
-// Not an error but the other case: boxing it would cost every call of the protocol an allocation.
-#[allow(clippy::result_large_err)]
-fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<Body>> {
+/// Whether it takes the body to know what the request is.
+fn is_told_by_body(request: &Request<Body>) -> bool {
+    let (path, headers) = (request.uri().path(), request.headers());
+    request.method() == Method::POST
+        && (is_json(headers)
+            || is_own(path) && (callback::token(path).is_some() || path.contains(webhook::PATH))
+            || is_grpc(headers) && grpc::find(path).is_some())
+}
+
+/// What any other request is.
+fn by_head(request: Request<Body>, limit: usize) -> Classified {
     let (method, path) = (request.method(), request.uri().path());
-    let own = is_own(path);
-    let call = if own && let Some((token, _)) = callback::token(path) {
-        if method == Method::POST {
-            return Err(request);
-        }
+    let call = if is_own(path)
+        && let Some((token, _)) = callback::token(path)
+    {
         Call::Callback {
             token: token.to_owned(),
             body: None,
@@ -167,7 +182,7 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         } else if path.ends_with(CARD_PATH) {
             let (parts, body) = request.into_parts();
             let version = named_version(&parts).and_then(Version::parse);
-            return Ok(Classified::new(parts, Call::Card { version }, body));
+            return Classified::new(parts, Call::Card { version }, body);
         } else if path.ends_with(PYTHON_A2A_CARD_PATH) {
             Call::Card {
                 version: Some(Version::PythonA2a),
@@ -175,21 +190,15 @@ fn by_head(request: Request<Body>, limit: usize) -> Result<Classified, Request<B
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
-            return Ok(by_path(request, limit));
+            return by_path(request, limit);
         }
     } else if method == Method::DELETE {
-        return Ok(by_path(request, limit));
-    } else if method == Method::POST
-        && (is_json(request.headers())
-            || own && path.contains(webhook::PATH)
-            || is_grpc(request.headers()) && grpc::find(path).is_some())
-    {
-        return Err(request);
+        return by_path(request, limit);
     } else {
         Call::Other
     };
     let (parts, body) = request.into_parts();
-    Ok(Classified::new(parts, call, bounded(body, limit)))
+    Classified::new(parts, call, bounded(body, limit))
 }
 
 /// Whether a path may be one of the sidecar's own addresses: one look for all of them, at every request.
@@ -249,35 +258,49 @@ fn bounded(body: Body, limit: usize) -> Body {
     }
 }
 
+/// What a call over gRPC is, or the answer to one that is wrong.
+async fn by_message(
+    parts: Parts,
+    body: Body,
+    limit: usize,
+) -> Result<Classified, Box<Response<Body>>> {
+    let Some((version, operation)) = grpc::find(parts.uri.path()) else {
+        return by_body(parts, collect(body, limit).await);
+    };
+    let call = message::call(&parts, body, limit, version, operation).await?;
+    Ok(Classified::new(parts, Call::A2a(call), Body::empty()))
+}
+
 /// What a request is whose body tells, or the answer to one that is wrong.
-async fn by_body(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
-    let (parts, body) = request.into_parts();
+fn by_body(
+    parts: Parts,
+    read: Result<Bytes, CollectError>,
+) -> Result<Classified, Box<Response<Body>>> {
+    let bytes = read.map_err(|error| {
+        let error = match error {
+            CollectError::TooLarge { limit } => Error::BodyTooLarge { limit },
+            CollectError::Body(_) => Error::Body,
+        };
+        Box::new(error.to_http())
+    })?;
     let path = parts.uri.path();
-    let own = is_own(path);
-    if own && let Some(at) = path.find(webhook::PATH) {
-        let token = path[at + webhook::PATH.len()..].to_owned();
-        let body = read(body, limit).await?;
-        return Ok(Classified::new(
-            parts,
-            Call::Webhook { token, body },
-            Body::empty(),
-        ));
+    if is_own(path) {
+        let call = if let Some(at) = path.find(webhook::PATH) {
+            let token = path[at + webhook::PATH.len()..].to_owned();
+            Some(Call::Webhook {
+                token,
+                body: bytes.clone(),
+            })
+        } else {
+            callback::token(path).map(|(token, _)| Call::Callback {
+                token: token.to_owned(),
+                body: Some(bytes.clone()),
+            })
+        };
+        if let Some(call) = call {
+            return Ok(Classified::new(parts, call, Body::empty()));
+        }
     }
-    if own && let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
-        let body = Some(read(body, limit).await?);
-        return Ok(Classified::new(
-            parts,
-            Call::Callback { token, body },
-            Body::empty(),
-        ));
-    }
-    if is_grpc(&parts.headers)
-        && let Some((version, operation)) = grpc::find(path)
-    {
-        let call = message::call(&parts, body, limit, version, operation).await?;
-        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
-    }
-    let bytes = read(body, limit).await?;
     if let Some(lead) = paths::lead(path) {
         let call = of_path(path, lead, &bytes)?;
         return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
@@ -458,16 +481,6 @@ fn is_json(headers: &HeaderMap) -> bool {
             .as_bytes()
             .windows(4)
             .any(|word| word.eq_ignore_ascii_case(b"json"))
-    })
-}
-
-async fn read(body: Body, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    collect(body, limit).await.map_err(|error| {
-        let error = match error {
-            CollectError::TooLarge { limit } => Error::BodyTooLarge { limit },
-            CollectError::Body(_) => Error::Body,
-        };
-        Box::new(error.to_http())
     })
 }
 

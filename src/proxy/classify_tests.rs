@@ -13,10 +13,11 @@ fn post(body: &str) -> Request<Body> {
 }
 
 async fn classify(request: Request<Body>, limit: usize) -> Result<Classified, Box<Response<Body>>> {
-    match by_head(request, limit) {
-        Ok(classified) => Ok(classified),
-        Err(request) => by_body(request, limit).await,
+    if !is_told_by_body(&request) {
+        return Ok(by_head(request, limit));
     }
+    let (parts, body) = request.into_parts();
+    by_message(parts, body, limit).await
 }
 
 async fn of(request: Request<Body>) -> Call {

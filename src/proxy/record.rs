@@ -142,7 +142,10 @@ where
                 .and_then(|value| value.to_str().ok()),
             operation = line.operation,
         );
-        let future = span.in_scope(|| self.inner.call(request)).instrument(span);
+        let entered = span.enter();
+        let future = self.inner.call(request);
+        drop(entered);
+        let future = future.instrument(span);
         ResponseFuture {
             future,
             line: Some(line),

@@ -7,7 +7,9 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, SET_COOKIE};
 use http::{Request, Response};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
-use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
+use tower_http::sensitive_headers::{
+    SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer,
+};
 
 use super::admit::AdmitLayer;
 use super::bridge::{Bridge, Shared};
@@ -44,14 +46,15 @@ pub fn stack(
         .layer_fn(BoxCloneSyncService::new)
         // First, so that everything below can name the request.
         .layer(RequestIdLayer)
-        // Above everything that might print headers.
-        .layer(SetSensitiveHeadersLayer::new([
+        // Above everything that might print headers. Those of requests and those of answers apart: each is looked for in
+        // every message.
+        .layer(SetSensitiveRequestHeadersLayer::new([
             AUTHORIZATION,
             COOKIE,
-            SET_COOKIE,
             HeaderName::from_static("x-api-key"),
             HeaderName::from_static("x-a2a-notification-token"),
         ]))
+        .layer(SetSensitiveResponseHeadersLayer::new([SET_COOKIE]))
         // Before a byte of a body is read: what is too much costs nothing. The permit goes with the answer's body.
         .layer(AdmitLayer::new(bounds.max_in_flight))
         // Bounds the bodies that it reads, and answers what is malformed.

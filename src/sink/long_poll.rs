@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::header::IF_NONE_MATCH;
 
 use super::render::EventId;
 use crate::hub::Follow;
@@ -22,14 +23,14 @@ pub fn preferred_wait(headers: &HeaderMap, max: Duration) -> Option<Duration> {
 /// The state that the requester has already (`If-None-Match` with the `ETag` of an earlier answer).
 #[must_use]
 pub fn known_state(headers: &HeaderMap) -> Option<EventId> {
-    let value = headers.get(http::header::IF_NONE_MATCH)?.to_str().ok()?;
+    let value = headers.get(IF_NONE_MATCH)?.to_str().ok()?;
     EventId::parse(value.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
 /// Whether the requester has this state already: `If-None-Match` names it, alone or among others (RFC 9110 §13.1.2).
 #[must_use]
 pub fn has_state(headers: &HeaderMap, state: EventId) -> bool {
-    elements(headers, "if-none-match").any(|tag| {
+    elements(headers, &IF_NONE_MATCH).any(|tag| {
         let id = tag.trim_start_matches("W/").trim_matches('"');
         tag == "*" || EventId::parse(id) == Some(state)
     })

@@ -183,8 +183,12 @@ struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-        if !text.as_bytes().iter().any(special) {
+        let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        // All of them, since nearly no text has one: without a way out in the middle, many bytes are looked at at once.
+        if !text
+            .bytes()
+            .fold(false, |found, byte| found | special(byte))
+        {
             self.0.push_str(text);
             return Ok(());
         }

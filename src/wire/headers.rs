@@ -1,10 +1,13 @@
 //! Headers of HTTP that more than one layer reads. Which headers matter to whom is not said here.
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 
 /// The media type of event streams.
 pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a requester would like (RFC 7240).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Whether the body is said to be an event stream.
 #[must_use]
@@ -27,7 +30,10 @@ pub fn is_plain_text(headers: &HeaderMap) -> bool {
 }
 
 /// The elements of a header that is a list (RFC 9110 §5.6.1), over all its lines; lines that are no text are passed over.
-pub fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+pub fn elements<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
     headers
         .get_all(name)
         .iter()
@@ -39,7 +45,7 @@ pub fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator
 /// What the requester prefers (RFC 7240 §2): the names, and their values where they have one, else an empty one. Parameters
 /// are left out.
 pub fn preferences(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    elements(headers, "prefer").map(|preference| {
+    elements(headers, &PREFER).map(|preference| {
         let preference = preference.split(';').next().unwrap_or_default();
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
         (name.trim(), value.trim().trim_matches('"'))

@@ -39,8 +39,10 @@ impl Version {
     /// Reads a version number; patch numbers are ignored (§3.6.1), an unknown one is `None`.
     #[must_use]
     pub fn parse(number: &str) -> Option<Version> {
-        let mut numbers = number.trim().split('.');
-        match (numbers.next()?, numbers.next().unwrap_or("0")) {
+        let number = number.trim();
+        let (major, rest) = number.split_once('.').unwrap_or((number, "0"));
+        let minor = rest.split_once('.').map_or(rest, |(minor, _)| minor);
+        match (major, minor) {
             ("0", "1") => Some(Version::V0_1),
             ("0", "2") => Some(Version::V0_2),
             ("0", "3") => Some(Version::V0_3),

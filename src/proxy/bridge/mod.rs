@@ -11,7 +11,7 @@ mod respond;
 mod send;
 mod task;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -127,6 +127,9 @@ pub struct Shared {
     pub tls: bool,
 }
 
+/// An answer still to come.
+type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
 /// The bridge.
 #[derive(Clone)]
 pub struct Bridge {
@@ -144,7 +147,7 @@ impl Bridge {
 impl Service<Routed> for Bridge {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
@@ -159,7 +162,7 @@ impl Service<Routed> for Bridge {
                 request.note.plan(Plan::Pass);
                 match shared.pass(request.parts, request.body, request.route) {
                     Ok(answer) => Box::pin(answer),
-                    Err(error) => Box::pin(std::future::ready(Err(error))),
+                    Err(error) => Box::pin(ready(Err(error))),
                 }
             }
             Call::Card { version } => Box::pin(async move {
@@ -178,11 +181,11 @@ impl Service<Routed> for Bridge {
             Call::Callback { token, body } => {
                 Box::pin(async move { shared.called_back(&token, body).await })
             }
-            Call::A2a(mut call) => Box::pin(async move {
+            Call::A2a(mut call) => {
                 if extension::asks_for_generations(&request.parts.headers) {
                     call.renderer.show_generations();
                 }
-                let asked = Asked(Box::new(Facts {
+                shared.answer(Asked(Box::new(Facts {
                     principal: OnceLock::new(),
                     known: OnceLock::new(),
                     tenant: call.tenant(),
@@ -190,9 +193,8 @@ impl Service<Routed> for Bridge {
                     route: request.route,
                     note: request.note,
                     call,
-                }));
-                shared.answer(asked).await
-            }),
+                })))
+            }
         }
     }
 }
@@ -316,27 +318,47 @@ impl Asked {
 }
 
 impl Shared {
-    async fn answer(&self, asked: Asked) -> Result<Response<Body>, Error> {
-        let request = asked.call.decode()?;
+    /// Each operation has its own future, as large as it needs.
+    fn answer(self: Arc<Self>, asked: Asked) -> AnswerFuture {
+        let request = match asked.call.decode() {
+            Ok(request) => request,
+            Err(error) => return Box::pin(ready(Err(error.into()))),
+        };
         if request.operation().streams() && !asked.route.offers(Mode::Stream) {
-            return Err(unsupported("Streaming is not offered on this route.").into());
+            let error = unsupported("Streaming is not offered on this route.");
+            return Box::pin(ready(Err(error.into())));
         }
-        // Boxed but for the most frequent one, which would else be as large as the largest, and copied as such.
         match request {
-            A2aRequest::SendMessage(send) => Box::pin(self.send(asked, send, false)).await,
-            A2aRequest::SendStreamingMessage(send) => Box::pin(self.send(asked, send, true)).await,
-            A2aRequest::GetTask(get) => self.get_task(asked, get).await,
-            A2aRequest::CancelTask(cancel) => Box::pin(self.cancel_task(asked, cancel)).await,
-            A2aRequest::SubscribeToTask(subscribe) => {
-                Box::pin(self.subscribe(asked, subscribe)).await
+            A2aRequest::SendMessage(send) => {
+                Box::pin(async move { self.send(asked, send, false).await })
             }
-            A2aRequest::CreatePushConfig(config) => Box::pin(self.create_push(asked, config)).await,
-            A2aRequest::GetPushConfig(get) => Box::pin(self.get_push(asked, get)).await,
-            A2aRequest::ListPushConfigs(list) => Box::pin(self.list_push(asked, list)).await,
-            A2aRequest::DeletePushConfig(delete) => Box::pin(self.delete_push(asked, delete)).await,
-            A2aRequest::ListTasks(filter) => Box::pin(self.list_tasks(asked, filter)).await,
+            A2aRequest::SendStreamingMessage(send) => {
+                Box::pin(async move { self.send(asked, send, true).await })
+            }
+            A2aRequest::GetTask(get) => Box::pin(async move { self.get_task(asked, get).await }),
+            A2aRequest::CancelTask(cancel) => {
+                Box::pin(async move { self.cancel_task(asked, cancel).await })
+            }
+            A2aRequest::SubscribeToTask(subscribe) => {
+                Box::pin(async move { self.subscribe(asked, subscribe).await })
+            }
+            A2aRequest::CreatePushConfig(config) => {
+                Box::pin(async move { self.create_push(asked, config).await })
+            }
+            A2aRequest::GetPushConfig(get) => {
+                Box::pin(async move { self.get_push(asked, get).await })
+            }
+            A2aRequest::ListPushConfigs(list) => {
+                Box::pin(async move { self.list_push(asked, list).await })
+            }
+            A2aRequest::DeletePushConfig(delete) => {
+                Box::pin(async move { self.delete_push(asked, delete).await })
+            }
+            A2aRequest::ListTasks(filter) => {
+                Box::pin(async move { self.list_tasks(asked, filter).await })
+            }
             A2aRequest::GetExtendedAgentCard(params) => {
-                Box::pin(self.extended_card(asked, params)).await
+                Box::pin(async move { self.extended_card(asked, params).await })
             }
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response};
@@ -221,7 +221,7 @@ fn is_past_the_bound(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of them: one look at each header, and nothing is allocated.
-    if let Some(named) = headers.remove("connection") {
+    if let Some(named) = headers.remove(CONNECTION) {
         for name in named.to_str().unwrap_or_default().split(',') {
             headers.remove(name.trim());
         }

@@ -96,7 +96,7 @@ impl Shared {
         let Some(record) = record else {
             let asked = asked.about_workers_own().await?;
             if wait.at_most.is_none() && !asked.renderer().shows_generations() {
-                return self.forward(asked, Request::GetTask(get)).await;
+                return self.forward(asked, || Request::GetTask(get)).await;
             }
             let record = Box::pin(self.adopt(&asked, &get.id)).await?;
             return Box::pin(self.read_task(asked, get, record, wait)).await;
@@ -184,7 +184,7 @@ impl Shared {
     ) -> Result<Response<Body>, Error> {
         let Some(record) = self.record(&asked, &cancel.id).await? else {
             let asked = asked.about_workers_own().await?;
-            return self.forward(asked, Request::CancelTask(cancel)).await;
+            return self.forward(asked, || Request::CancelTask(cancel)).await;
         };
         let asked = asked.about(Some(&record));
         if record.task.status.state.is_terminal() {
@@ -334,13 +334,14 @@ impl Shared {
     pub(super) async fn forward(
         &self,
         asked: Asked,
-        request: Request,
+        request: impl FnOnce() -> Request,
     ) -> Result<Response<Body>, Error> {
-        match decide(&asked.situation(Want::Wait, false, false).await?) {
-            Plan::Pass => self.pass_call(asked).await,
-            // Boxed, so that what passes does not carry what translating takes.
-            _ => Box::pin(self.translate(asked, request)).await,
+        let plan = decide(&asked.situation(Want::Wait, false, false).await?);
+        if plan == Plan::Pass {
+            return self.pass_call(asked).await;
         }
+        // Boxed, so that what passes does not carry what translating takes.
+        Box::pin(self.translate(asked, request())).await
     }
 
     async fn translate(&self, asked: Asked, request: Request) -> Result<Response<Body>, Error> {
