@@ -53,7 +53,6 @@ pub fn build(
         repeats: Repeats::default(),
         access: Access::default(),
         addresses,
-        max_body_bytes: checked.server.max_body_bytes,
         max_push_configs: checked.webhooks.delivery.max_per_task,
         probes: Probes::default(),
         drainer: Drainer::default(),

@@ -1,7 +1,7 @@
 //! The classify layer: reads as much of a request as tells what it is, and no more.
 //!
 //! Total: every request becomes a [`Call`], and what is no call of the protocol passes. HTTP+JSON is told by verb and path,
-//! JSON-RPC by its body, which is read whole (within the bound) and walked over once; other bodies are not touched.
+//! JSON-RPC by its body, which is read whole and walked over once; other bodies are not touched.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,8 +11,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use http_body::Body as _;
-use http_body_util::Limited;
 use pin_project_lite::pin_project;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -30,7 +28,7 @@ use crate::sink::render::Renderer;
 use crate::source::{callback, webhook};
 use crate::wire::grpc::is_grpc;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
-use crate::wire::{Body, CollectError, collect};
+use crate::wire::{Body, BodyError, CollectError, collect};
 use crate::worker::A2A_VERSION;
 
 mod message;
@@ -51,27 +49,14 @@ const PYTHON_A2A_CARD_PATH: &str = "/agent.json";
 const EXTENDED_CARD_PATH: &str = "/agent/authenticatedExtendedCard";
 
 /// Makes [`Classify`] services.
-#[derive(Clone, Debug)]
-pub struct ClassifyLayer {
-    max_body_bytes: usize,
-}
-
-impl ClassifyLayer {
-    /// Bodies of protocol calls may have this many bytes.
-    #[must_use]
-    pub fn new(max_body_bytes: usize) -> Self {
-        Self { max_body_bytes }
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClassifyLayer;
 
 impl<S> Layer<S> for ClassifyLayer {
     type Service = Classify<S>;
 
     fn layer(&self, inner: S) -> Classify<S> {
-        Classify {
-            inner,
-            max_body_bytes: self.max_body_bytes,
-        }
+        Classify { inner }
     }
 }
 
@@ -79,7 +64,6 @@ impl<S> Layer<S> for ClassifyLayer {
 #[derive(Clone, Debug)]
 pub struct Classify<S> {
     inner: S,
-    max_body_bytes: usize,
 }
 
 impl<S, E> Service<Request<Body>> for Classify<S>
@@ -97,10 +81,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let limit = self.max_body_bytes;
         if !is_told_by_body(&request) {
             return ResponseFuture::Known {
-                future: self.inner.call(by_head(request, limit)),
+                future: self.inner.call(by_head(request)),
             };
         }
         let clone = self.inner.clone();
@@ -110,14 +93,14 @@ where
         ResponseFuture::Reading {
             future: if is_grpc(&parts.headers) {
                 Box::pin(async move {
-                    match by_message(parts, body, limit).await {
+                    match by_message(parts, body).await {
                         Ok(classified) => inner.call(classified).await,
                         Err(response) => Ok(*response),
                     }
                 })
             } else {
                 Box::pin(async move {
-                    let read = collect(body, limit).await;
+                    let read = read(body).await;
                     // In one expression: a name for any part of it is room in the future, and a copy.
                     match by_body(parts, read) {
                         Ok(classified) => inner.call(classified),
@@ -165,7 +148,7 @@ fn is_told_by_body(request: &Request<Body>) -> bool {
 }
 
 /// What any other request is.
-fn by_head(request: Request<Body>, limit: usize) -> Classified {
+fn by_head(request: Request<Body>) -> Classified {
     let (method, path) = (request.method(), request.uri().path());
     let call = if is_own(path)
         && let Some((token, _)) = callback::token(path)
@@ -190,15 +173,15 @@ fn by_head(request: Request<Body>, limit: usize) -> Classified {
         } else if path.ends_with(EXTENDED_CARD_PATH) {
             Call::ExtendedCard
         } else {
-            return by_path(request, limit);
+            return by_path(request);
         }
     } else if method == Method::DELETE {
-        return by_path(request, limit);
+        return by_path(request);
     } else {
         Call::Other
     };
     let (parts, body) = request.into_parts();
-    Classified::new(parts, call, bounded(body, limit))
+    Classified::new(parts, call, body)
 }
 
 /// Whether a path may be one of the sidecar's own addresses: one look for all of them, at every request.
@@ -207,7 +190,7 @@ fn is_own(path: &str) -> bool {
 }
 
 /// A request without a body of its own, which is a call of HTTP+JSON if its path is one's.
-fn by_path(request: Request<Body>, limit: usize) -> Classified {
+fn by_path(request: Request<Body>) -> Classified {
     let (parts, body) = request.into_parts();
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
@@ -219,7 +202,7 @@ fn by_path(request: Request<Body>, limit: usize) -> Classified {
         }
         None => Call::Other,
     };
-    Classified::new(parts, call, bounded(body, limit))
+    Classified::new(parts, call, body)
 }
 
 /// A call over HTTP+JSON with these parameters.
@@ -248,41 +231,29 @@ fn of_head(parts: &Parts, named: bool, head: &HttpCall<'_>, params: Object) -> A
     }
 }
 
-/// A passing body within the bound. One whose length is told is held to it by HTTP itself: it is refused here, by being
-/// cut before its first byte, or costs nothing; only one of unknown length is counted on its way.
-fn bounded(body: Body, limit: usize) -> Body {
-    let hint = body.size_hint();
-    match hint.exact() {
-        Some(length) if length <= limit as u64 => body,
-        _ => Body::wrap(Limited::new(body, limit)),
-    }
+/// A whole body. Its bound is the body-limit layer's.
+async fn read(body: Body) -> Result<Bytes, Error> {
+    collect(body, usize::MAX)
+        .await
+        .map_err(|error| match error {
+            CollectError::TooLarge { limit }
+            | CollectError::Body(BodyError::TooLarge { limit }) => Error::BodyTooLarge { limit },
+            CollectError::Body(_) => Error::Body,
+        })
 }
 
 /// What a call over gRPC is, or the answer to one that is wrong.
-async fn by_message(
-    parts: Parts,
-    body: Body,
-    limit: usize,
-) -> Result<Classified, Box<Response<Body>>> {
+async fn by_message(parts: Parts, body: Body) -> Result<Classified, Box<Response<Body>>> {
     let Some((version, operation)) = grpc::find(parts.uri.path()) else {
-        return by_body(parts, collect(body, limit).await);
+        return by_body(parts, read(body).await);
     };
-    let call = message::call(&parts, body, limit, version, operation).await?;
+    let call = message::call(&parts, body, version, operation).await?;
     Ok(Classified::new(parts, Call::A2a(call), Body::empty()))
 }
 
 /// What a request is whose body tells, or the answer to one that is wrong.
-fn by_body(
-    parts: Parts,
-    read: Result<Bytes, CollectError>,
-) -> Result<Classified, Box<Response<Body>>> {
-    let bytes = read.map_err(|error| {
-        let error = match error {
-            CollectError::TooLarge { limit } => Error::BodyTooLarge { limit },
-            CollectError::Body(_) => Error::Body,
-        };
-        Box::new(error.to_http())
-    })?;
+fn by_body(parts: Parts, read: Result<Bytes, Error>) -> Result<Classified, Box<Response<Body>>> {
+    let bytes = read.map_err(|error| Box::new(error.to_http()))?;
     let path = parts.uri.path();
     if is_own(path) {
         let call = if let Some(at) = path.find(webhook::PATH) {

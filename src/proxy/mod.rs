@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admit;
+pub mod body_limit;
 pub mod bridge;
 pub mod call;
 pub mod classify;
@@ -15,3 +16,5 @@ pub mod rescue;
 pub mod route;
 pub mod route_layer;
 pub mod stack;
+pub mod trace;
+pub mod upstream;

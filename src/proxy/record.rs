@@ -1,5 +1,5 @@
-//! The record layer: a span around each call, and one wide line and the metrics for each finished one, when its answer's last byte has gone out or
-//! its requester has gone.
+//! The record layer: one wide line and the metrics for each finished call, when its answer's last byte has gone out or its
+//! requester has gone.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,10 +13,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
-use tracing::Instrument;
-use tracing::instrument::Instrumented;
 
 use super::call::{Call, Classified};
+use super::trace::note_operation;
 use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
 
@@ -133,21 +132,9 @@ where
             in_flight: self.meters.begin(),
             meters: Arc::clone(&self.meters),
         };
-        // What is logged below, at whatever level, names the call that it belongs to.
-        let span = tracing::debug_span!(
-            "call",
-            request_id = line
-                .request_id
-                .as_ref()
-                .and_then(|value| value.to_str().ok()),
-            operation = line.operation,
-        );
-        let entered = span.enter();
-        let future = self.inner.call(request);
-        drop(entered);
-        let future = future.instrument(span);
+        note_operation(line.operation);
         ResponseFuture {
-            future,
+            future: self.inner.call(request),
             line: Some(line),
         }
     }
@@ -157,7 +144,7 @@ pin_project! {
     /// The answer, with the record in its body.
     pub struct ResponseFuture<F> {
         #[pin]
-        future: Instrumented<F>,
+        future: F,
         line: Option<Line>,
     }
 }

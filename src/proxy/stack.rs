@@ -12,13 +12,16 @@ use tower_http::sensitive_headers::{
 };
 
 use super::admit::AdmitLayer;
-use super::bridge::{Bridge, Shared};
+use super::body_limit::BodyLimitLayer;
+use super::bridge::{BridgeLayer, Shared};
 use super::classify::ClassifyLayer;
 use super::deadline::DeadlineLayer;
 use super::record::RecordLayer;
 use super::request_id::RequestIdLayer;
 use super::rescue::RescueLayer;
 use super::route_layer::RouteLayer;
+use super::trace::TraceLayer;
+use super::upstream::Upstream;
 use crate::wire::Body;
 
 /// The bounds of the stack.
@@ -26,7 +29,7 @@ use crate::wire::Body;
 pub struct Bounds {
     /// The most requests at once, streams counted as long as they are open.
     pub max_in_flight: usize,
-    /// The most bytes of a protocol call's body.
+    /// The most bytes of a request's body.
     pub max_body_bytes: usize,
 }
 
@@ -46,6 +49,8 @@ pub fn stack(
         .layer_fn(BoxCloneSyncService::new)
         // First, so that everything below can name the request.
         .layer(RequestIdLayer)
+        // Around everything that logs.
+        .layer(TraceLayer)
         // Above everything that might print headers. Those of requests and those of answers apart: each is looked for in
         // every message.
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -57,14 +62,18 @@ pub fn stack(
         .layer(SetSensitiveResponseHeadersLayer::new([SET_COOKIE]))
         // Before a byte of a body is read: what is too much costs nothing. The permit goes with the answer's body.
         .layer(AdmitLayer::new(bounds.max_in_flight))
-        // Bounds the bodies that it reads, and answers what is malformed.
-        .layer(ClassifyLayer::new(bounds.max_body_bytes))
-        // Above the record, so that what is counted is what the requester gets.
+        // Above everything that reads a body.
+        .layer(BodyLimitLayer::new(bounds.max_body_bytes))
+        // Reads as much as tells what the request is, and answers what is malformed.
+        .layer(ClassifyLayer)
+        // Above the rescue, so that what is counted is what the requester gets.
         .layer(RecordLayer::default())
         // Above everything that can fail, below everything that needs the dialect.
         .layer(RescueLayer)
         // Above everything that waits for the worker.
         .layer(DeadlineLayer)
         .layer(RouteLayer::new(Arc::clone(&shared.routes)))
-        .service(Bridge::new(Arc::clone(shared)))
+        // Answers from the log, starts a source, or lets pass.
+        .layer(BridgeLayer::new(Arc::clone(shared)))
+        .service(Upstream)
 }

@@ -25,6 +25,12 @@ pub enum BodyError {
     /// The connection that the body came from failed.
     #[error("the peer's body could not be read")]
     Incoming(#[from] hyper::Error),
+    /// It is longer than allowed.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound, in bytes.
+        limit: usize,
+    },
     /// A producer inside this process failed.
     #[error("the body's producer failed")]
     Producer(#[source] BoxError),

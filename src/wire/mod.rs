@@ -4,6 +4,7 @@
 
 pub mod bell;
 pub mod body;
+pub mod bounded;
 pub mod collect;
 pub mod drain;
 pub mod grpc;
@@ -13,6 +14,7 @@ pub mod probe;
 pub mod sse;
 
 pub use body::{Body, BodyError, BoxError};
+pub use bounded::Bounded;
 pub use collect::{CollectError, collect};
 pub use drain::{DrainOnDrop, Drainer};
 pub use keepalive::{KeepAliveJson, KeepAliveSse};

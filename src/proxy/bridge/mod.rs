@@ -1,5 +1,4 @@
-//! The bridge: answers a call from the log, starts a source, or lets the call pass. The innermost service of the stack
-//! but for the worker itself.
+//! The bridge: answers a call from the log, starts a source, or lets the call pass to the upstream service below.
 
 mod callback;
 mod card;
@@ -21,7 +20,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::{Layer, Service};
 
 use super::access::{Access, principal};
 use super::call::{A2aCall, Call, Params};
@@ -30,6 +29,7 @@ use super::error::Error;
 use super::probes::Probes;
 use super::record::Note;
 use super::route::{Route, Routes};
+use super::upstream::Upstream;
 use crate::a2a::Request as A2aRequest;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::extension;
@@ -37,7 +37,7 @@ use crate::a2a::{A2aError, Dialect};
 use crate::net::guard::AddressPolicy;
 use crate::sink::render::Renderer;
 use crate::source::webhook::ReceiveError;
-use crate::source::{Mode, Sources, Upstream, Want};
+use crate::source::{self, Mode, Sources, Want};
 use crate::store::{Principal, TaskRecord};
 use crate::task::TaskKey;
 use crate::telemetry::event::Plan;
@@ -113,8 +113,6 @@ pub struct Shared {
     pub access: Access,
     /// Where webhooks may go.
     pub addresses: Arc<AddressPolicy>,
-    /// The most bytes of a request's body.
-    pub max_body_bytes: usize,
     /// The most push configs of one task.
     pub max_push_configs: usize,
     /// Webhooks that were registered to find out whether any are taken.
@@ -130,18 +128,37 @@ pub struct Shared {
 /// An answer still to come.
 type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
 
-/// The bridge.
+/// Makes [`Bridge`] services.
 #[derive(Clone)]
-pub struct Bridge {
+pub struct BridgeLayer {
     shared: Arc<Shared>,
 }
 
-impl Bridge {
-    /// A bridge over what all calls share.
+impl BridgeLayer {
+    /// Over what all calls share.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
+}
+
+impl Layer<Upstream> for BridgeLayer {
+    type Service = Bridge;
+
+    fn layer(&self, upstream: Upstream) -> Bridge {
+        Bridge {
+            shared: Arc::clone(&self.shared),
+            upstream,
+        }
+    }
+}
+
+/// The bridge.
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+    /// For what passes.
+    upstream: Upstream,
 }
 
 impl Service<Routed> for Bridge {
@@ -160,7 +177,7 @@ impl Service<Routed> for Bridge {
             // The pass-through path has its own future, small and without the bridge's state.
             Call::Other => {
                 request.note.plan(Plan::Pass);
-                match shared.pass(request.parts, request.body, request.route) {
+                match shared.pass(self.upstream, request.parts, request.body, request.route) {
                     Ok(answer) => Box::pin(answer),
                     Err(error) => Box::pin(ready(Err(error))),
                 }
@@ -186,6 +203,7 @@ impl Service<Routed> for Bridge {
                     call.renderer.show_generations();
                 }
                 shared.answer(Asked(Box::new(Facts {
+                    upstream: self.upstream,
                     principal: OnceLock::new(),
                     known: OnceLock::new(),
                     tenant: call.tenant(),
@@ -204,6 +222,7 @@ impl Service<Routed> for Bridge {
 struct Asked(Box<Facts>);
 
 struct Facts {
+    upstream: Upstream,
     parts: Parts,
     route: Arc<Route>,
     call: A2aCall,
@@ -276,7 +295,7 @@ impl Asked {
         &self.call.renderer
     }
 
-    fn upstream(&self) -> &Arc<Upstream> {
+    fn upstream(&self) -> &Arc<source::Upstream> {
         &self.route.upstream
     }
 

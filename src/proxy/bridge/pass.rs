@@ -5,35 +5,34 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::request::Parts;
 use http::uri::Uri;
 use http::{Request, Response};
-use http_body_util::LengthLimitError;
+use tower::Service as _;
 
 use super::{Asked, Facts, Shared};
 use crate::a2a::Operation;
 use crate::a2a::dialect::http_json;
-use crate::net::client::WorkerClient;
 use crate::net::pool::Answer;
 use crate::proxy::error::Error;
 use crate::proxy::route::Route;
+use crate::proxy::upstream::{Outgoing, Upstream};
 use crate::sink::render::Rendered;
 use crate::telemetry::event::Plan;
 use crate::wire::grpc::is_grpc;
 use crate::wire::headers::is_event_stream;
 use crate::wire::{Body, KeepAliveSse, collect};
-use crate::worker::{CallError, Worker, below, is_crash_page, is_hop_by_hop};
+use crate::worker::{CallError, Worker, below, is_crash_page};
 
 use super::respond::{Ready, held_open};
-
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl Shared {
     /// Anything that is no call of the protocol: to the same path below the worker's base address. The request is made
     /// before there is a future, which then need not carry it.
     pub(super) fn pass(
         self: Arc<Self>,
+        mut upstream: Upstream,
         parts: Parts,
         body: Body,
         route: Arc<Route>,
@@ -46,21 +45,17 @@ impl Shared {
             (_, None) => worker.below_base(path),
         };
         let uri = uri.ok_or(Error::NoRoute)?;
-        let answer = match grpc_target(worker, &parts.headers, path) {
-            Some(uri) => exchange(worker.http2(), parts, body, uri),
-            None => exchange(worker.client(), parts, body, uri),
+        let (client, uri) = match grpc_target(worker, &parts.headers, path) {
+            Some(uri) => (worker.http2(), uri),
+            None => (worker.client(), uri),
         };
-        Ok(async move {
-            let response = answer.await.map_err(|error| match error {
-                Error::Worker(CallError::Broken(cause)) if is_past_the_bound(&*cause) => {
-                    Error::BodyTooLarge {
-                        limit: self.max_body_bytes,
-                    }
-                }
-                error => error,
-            })?;
-            Ok(self.passing(response, &route))
-        })
+        let answer = upstream.call(Outgoing {
+            client,
+            parts,
+            body,
+            uri,
+        });
+        Ok(async move { Ok(self.passing(answer.await?, &route)) })
     }
 
     /// A call of the protocol that needs no conversion: to the worker's own endpoint, the body as it came.
@@ -71,10 +66,19 @@ impl Shared {
             return Box::pin(self.pass_send(asked, endpoint)).await;
         }
         let Facts {
-            parts, route, call, ..
+            parts,
+            route,
+            call,
+            mut upstream,
+            ..
         } = *asked.0;
-        let body = Body::full(call.body);
-        let response = exchange(route.upstream.worker.client(), parts, body, endpoint).await?;
+        let answer = upstream.call(Outgoing {
+            client: route.upstream.worker.client(),
+            parts,
+            body: Body::full(call.body),
+            uri: endpoint,
+        });
+        let response = answer.await?;
         if is_crash_page(response.status(), response.headers()) {
             // The requester gets an answer that it can read.
             Box::pin(route.upstream.worker.note_refusal()).await;
@@ -113,15 +117,20 @@ impl Shared {
             parts, route, call, ..
         } = &*asked;
         let body = Body::full(call.body.clone());
-        let worker = route.upstream.worker.clone();
+        let (worker, mut upstream) = (route.upstream.worker.clone(), asked.upstream);
         let limit = route.upstream.policy.max_answer_bytes;
         let keep_alive = route.sink.keep_alive;
         let head = clone_head(parts);
         let (answered, answer) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
             let answer = async {
-                let response = exchange(worker.client(), head, body, endpoint).await?;
-                let (parts, body) = response.into_parts();
+                let outgoing = Outgoing {
+                    client: worker.client(),
+                    parts: head,
+                    body,
+                    uri: endpoint,
+                };
+                let (parts, body) = upstream.call(outgoing).await?.into_parts();
                 let bytes = collect(body, limit)
                     .await
                     .map_err(|error| CallError::Broken(Box::new(error)))?;
@@ -159,7 +168,6 @@ impl Shared {
     /// The worker's answer on its way to the requester.
     fn passing(&self, response: Response<Answer>, route: &Route) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
-        strip_hop_by_hop(&mut parts.headers);
         if !is_event_stream(&parts.headers) {
             return Response::from_parts(parts, Body::boxed(body));
         }
@@ -182,53 +190,6 @@ fn grpc_target(worker: &Worker, headers: &HeaderMap, path: &str) -> Option<Uri> 
         return None;
     }
     below(&worker.grpc_address()?, path)
-}
-
-/// Sends the request; gives the answer, still to come.
-fn exchange(
-    client: &WorkerClient,
-    mut parts: Parts,
-    body: Body,
-    uri: Uri,
-) -> impl Future<Output = Result<Response<Answer>, Error>> + Send + use<> {
-    strip_hop_by_hop(&mut parts.headers);
-    if is_grpc(&parts.headers) {
-        // It belongs to one connection, and each of them needs it.
-        parts
-            .headers
-            .insert(TE, HeaderValue::from_static("trailers"));
-    }
-    if let Some(host) = parts.headers.remove(HOST) {
-        parts.headers.entry(X_FORWARDED_HOST).or_insert(host);
-    }
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = parts.headers;
-    let answer = client.request(request);
-    async move {
-        answer
-            .await
-            .map_err(|error| Error::Worker(CallError::from_client(error)))
-    }
-}
-
-/// Whether a request's own body broke the exchange off, because it is larger than allowed.
-fn is_past_the_bound(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.is::<LengthLimitError>())
-}
-
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none of them: one look at each header, and nothing is allocated.
-    if let Some(named) = headers.remove(CONNECTION) {
-        for name in named.to_str().unwrap_or_default().split(',') {
-            headers.remove(name.trim());
-        }
-    }
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
-        headers.remove(name);
-    }
 }
 
 fn clone_head(parts: &Parts) -> Parts {

@@ -5,21 +5,20 @@ use http::header::HeaderValue;
 use http::request::Parts;
 use serde_json::Value;
 
-use super::{named_version, not_served};
+use super::{named_version, not_served, read};
 use crate::a2a::dialect::grpc;
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Version};
 use crate::proxy::call::{A2aCall, Params};
 use crate::proxy::error::Error;
 use crate::sink::render::Renderer;
-use crate::wire::grpc::{FrameError, GRPC_ACCEPT_ENCODING, Messages, PREFIX};
-use crate::wire::{Body, CollectError, collect};
+use crate::wire::Body;
+use crate::wire::grpc::{FrameError, GRPC_ACCEPT_ENCODING, Messages};
 
 /// A call over gRPC: the one message in its body.
 pub(super) async fn call(
     parts: &Parts,
     body: Body,
-    limit: usize,
     version: Version,
     operation: Option<Operation>,
 ) -> Result<A2aCall, Box<Response<Body>>> {
@@ -42,16 +41,9 @@ pub(super) async fn call(
     {
         return Err(wrong(ErrorKind::VersionNotSupported, not_served(name)));
     }
-    // With room for what stands before the message: the bound is on the message.
-    let bytes = collect(body, limit.saturating_add(PREFIX))
-        .await
-        .map_err(|error| {
-            refused(match error {
-                CollectError::TooLarge { .. } => Error::BodyTooLarge { limit },
-                CollectError::Body(_) => Error::Body,
-            })
-        })?;
-    let mut messages = Messages::new(limit);
+    let bytes = read(body).await.map_err(refused)?;
+    // All there is has come, and is bounded.
+    let mut messages = Messages::new(usize::MAX);
     messages.push(&bytes);
     let message = match messages.next_message() {
         Ok(Some(message)) if messages.finish().is_ok() => message,
