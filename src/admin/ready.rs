@@ -1,4 +1,7 @@
 //! Whether the sidecar can serve: every part says so for itself, and none may say so before it is true.
+//!
+//! It is about the start and the stop. A store that refuses writes for a while is not in it: what is kept is served all the
+//! same, new work is refused with an answer that says why, and a balancer that took the sidecar away would take both.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -57,11 +60,6 @@ impl Readiness {
     /// The part is ready.
     pub fn ready(&self, part: Part) {
         self.set(part, None);
-    }
-
-    /// The part is not ready (any more). `reason` is shown: no secrets.
-    pub fn not_ready(&self, part: Part, reason: impl Into<String>) {
-        self.set(part, Some(reason.into()));
     }
 
     /// The sidecar stops: it is never ready again.
