@@ -323,9 +323,19 @@ impl Setup {
         let calls = Calls::default();
         let share = Share::new(service, calls.clone());
         let mut heads = pin!(Heads::new(calls, self.options.header_read_timeout));
-        let served = self.http1.serve_connection(TokioIo::new(io), share);
-        let late = |cx: &mut Context<'_>| heads.as_mut().poll_late(cx);
-        self.finish.serve(pin!(served), late).await;
+        let served = pin!(self.http1.serve_connection(TokioIo::new(io), share));
+        // Not for HTTP/2, where what is read of one body is room for others on its connection.
+        let bell = Arc::new(Bell::default());
+        let rings = Waker::from(Arc::clone(&bell));
+        let serve = self.finish.serve(served, |connection, cx| {
+            bell.wakes(cx.waker());
+            let served = connection.poll(&mut Context::from_waker(&rings));
+            if served.is_pending() && heads.as_mut().poll_late(cx).is_ready() {
+                return Poll::Ready(Err("no head of a request came in time".into()));
+            }
+            served.map_err(Into::into)
+        });
+        serve.await;
     }
 
     /// Serves whichever version the client speaks.
@@ -336,9 +346,12 @@ impl Setup {
     {
         let io = TokioIo::new(FirstBytes::new(io, self.options.header_read_timeout));
         let share = Share::new(service, Calls::default());
-        let served = self.auto.serve_connection(io, share);
+        let served = pin!(self.auto.serve_connection(io, share));
         // hyper has a timer for the heads of HTTP/1, and HTTP/2 is probed.
-        self.finish.serve(pin!(served), |_| Poll::Pending).await;
+        let serve = self.finish.serve(served, |connection, cx| {
+            connection.poll(cx).map_err(Into::into)
+        });
+        serve.await;
     }
 }
 
@@ -357,19 +370,17 @@ impl Finish {
         self.token.cancel();
     }
 
-    /// Serves to the end of the connection, to the end of the running answers once the listener is to finish, or until it
-    /// is too late for another request.
+    /// Serves to the end of the connection, or to the end of the running answers once the listener is to finish. `turn` is
+    /// how the connection is driven.
     async fn serve<C>(
         &self,
         mut connection: Pin<&mut C>,
-        mut late: impl FnMut(&mut Context<'_>) -> Poll<()>,
+        mut turn: impl FnMut(Pin<&mut C>, &mut Context<'_>) -> Poll<Result<(), BoxError>>,
     ) where
-        C: GracefulConnection<Error: Into<BoxError>>,
+        C: GracefulConnection,
     {
         let mut woken = pin!(self.token.cancelled());
         let (mut listens, mut asked) = (false, false);
-        let bell = Arc::new(Bell::default());
-        let rings = Waker::from(Arc::clone(&bell));
         let result = poll_fn(|cx| {
             if !listens {
                 // Once is enough: it wakes this task, whose waker stays what it is.
@@ -380,19 +391,10 @@ impl Finish {
                 asked = true;
                 connection.as_mut().graceful_shutdown();
             }
-            bell.wakes(cx.waker());
-            let served = connection
-                .as_mut()
-                .poll(&mut Context::from_waker(&rings))
-                .map_err(Into::into);
-            if served.is_pending() && late(cx).is_ready() {
-                return Poll::Ready(Err("no head of a request came in time".into()));
-            }
-            served
+            turn(connection.as_mut(), cx)
         });
         if let Err(error) = result.await {
             // Clients hang up and scanners babble: nothing an operator could act on.
-            let error: BoxError = error;
             tracing::debug!(
                 error = &*error as &dyn std::error::Error,
                 "connection ended with an error"

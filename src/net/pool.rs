@@ -250,7 +250,8 @@ fn exchange(
 }
 
 pin_project! {
-    /// A request under way. By hand, since it is made for each request: of its parts, a future of the compiler's has two.
+    /// A request under way. By hand, since one is made for each request, and a future of the compiler's has room for its
+    /// arguments twice.
     struct Exchange<F> {
         #[pin]
         answer: F,
