@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde_json::Value;
 
-use super::record::Note;
+use super::note::Note;
 use crate::a2a::dialect::recognise;
 use crate::a2a::{A2aError, Dialect, Object, Operation, Request, Version};
 use crate::sink::render::Renderer;

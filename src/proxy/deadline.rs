@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
 use super::error::Error;
-use super::record::Note;
+use super::note::Note;
 use crate::a2a::{Binding, Dialect};
 use crate::wire::{Body, BodyError, grpc};
 

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
-use super::record::Failure;
+use super::note::Failure;
 use crate::a2a::dialect::{jsonrpc, status};
 use crate::a2a::error::ErrorKind;
 use crate::a2a::{A2aError, Binding, Dialect, Operation};

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod deadline;
 pub mod decide;
 pub mod error;
+pub mod note;
 pub mod probes;
 pub mod record;
 pub mod request_id;

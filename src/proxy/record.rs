@@ -4,10 +4,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::HeaderName;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -15,12 +14,11 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
+use super::note::Note;
+use super::request_id::REQUEST_ID;
 use super::trace::note_operation;
 use crate::telemetry::event::{CallFinished, CallMeters, CallOutcome, Counted, Plan};
 use crate::wire::{Body, BodyError};
-
-/// The header that names a request in the logs of everything that it passes.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes [`Record`] services that share their meters.
 #[derive(Clone, Debug, Default)]
@@ -58,49 +56,6 @@ struct Line {
     bytes: u64,
     in_flight: Counted,
     meters: Arc<CallMeters>,
-}
-
-/// What the services below find out about a call, for its record. It goes down with the request.
-#[derive(Clone, Debug, Default)]
-pub struct Note(Arc<Noted>);
-
-#[derive(Debug, Default)]
-struct Noted {
-    route: OnceLock<Arc<str>>,
-    plan: OnceLock<Plan>,
-    task: OnceLock<Arc<str>>,
-    failure: OnceLock<Failure>,
-}
-
-/// How a call failed.
-#[derive(Clone, Copy, Debug)]
-pub struct Failure {
-    /// Whose fault it is.
-    pub outcome: CallOutcome,
-    /// The JSON-RPC error's code, where the answer has one.
-    pub rpc_code: Option<i64>,
-}
-
-impl Note {
-    /// Which route it is. The first word counts, here and below.
-    pub fn route(&self, name: &Arc<str>) {
-        let _ = self.0.route.set(Arc::clone(name));
-    }
-
-    /// How it is answered.
-    pub fn plan(&self, plan: Plan) {
-        let _ = self.0.plan.set(plan);
-    }
-
-    /// That it failed.
-    pub fn failed(&self, failure: Failure) {
-        let _ = self.0.failure.set(failure);
-    }
-
-    /// Which task it is about.
-    pub fn task(&self, id: &Arc<str>) {
-        let _ = self.0.task.set(Arc::clone(id));
-    }
 }
 
 impl<S> Service<Classified> for Record<S>
@@ -225,13 +180,14 @@ impl Line {
             in_flight,
             meters,
         } = self;
-        let failure = note.0.failure.get();
+        let noted = note.noted();
+        let failure = noted.failure.get();
         // A requester that went away has not heard of any failure.
         let outcome = match failure {
             Some(failure) if outcome != CallOutcome::Disconnected => failure.outcome,
             _ => outcome,
         };
-        let route = note.0.route.get();
+        let route = noted.route.get();
         let call = CallFinished {
             request_id: request_id
                 .as_ref()
@@ -240,13 +196,13 @@ impl Line {
             route: route.map_or("", |route| route),
             dialect,
             operation,
-            plan: note.0.plan.get().copied().unwrap_or(Plan::Local),
+            plan: noted.plan.get().copied().unwrap_or(Plan::Local),
             outcome,
             status: status.as_u16(),
             rpc_code: failure.and_then(|failure| failure.rpc_code),
             duration: started.elapsed(),
             bytes,
-            task: note.0.task.get().map(|task| &**task),
+            task: noted.task.get().map(|task| &**task),
         };
         match route {
             Some(route) => meters.finish(route, &call),
@@ -304,6 +260,7 @@ impl HttpBody for Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::note::Failure;
     use crate::telemetry::Metrics;
     use tower::{ServiceExt, service_fn};
 

@@ -8,13 +8,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::HeaderName;
 use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use uuid::Uuid;
 
-use super::record::REQUEST_ID;
 use crate::wire::Body;
+
+/// The header that names a request in the logs of everything that it passes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes [`RequestId`] services.
 #[derive(Clone, Copy, Debug, Default)]

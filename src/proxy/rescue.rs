@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Classified};
 use super::error::Error;
-use super::record::Note;
+use super::note::Note;
 use crate::a2a::Operation;
 use crate::sink::render::Renderer;
 use crate::telemetry::event::StoreFailed;

@@ -11,7 +11,7 @@ use tracing::field::Empty;
 use tracing::instrument::Instrumented;
 use tracing::{Instrument as _, Level, Span};
 
-use super::record::REQUEST_ID;
+use super::request_id::REQUEST_ID;
 use crate::wire::Body;
 
 /// Makes [`Trace`] services.
