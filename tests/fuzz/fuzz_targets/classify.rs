@@ -1,4 +1,4 @@
-//! The classify layer: whatever comes becomes a call, passes, or is answered with an error; nothing panics.
+//! The classify layer, below the bound of bodies: whatever comes becomes a call, passes, or is answered with an error; nothing panics.
 //!
 //! The input is a request: `METHOD target`, lines of `name: value`, an empty line, the body. What the layer says is
 //! held against the strict decoder, since the two read the same bytes in different ways.
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use a2a_sidecar::a2a::dialect::jsonrpc;
 use a2a_sidecar::a2a::{Binding, Operation};
+use a2a_sidecar::proxy::body_limit::BodyLimitLayer;
 use a2a_sidecar::proxy::call::{A2aCall, Call, Classified, Params};
 use a2a_sidecar::proxy::classify::ClassifyLayer;
 use a2a_sidecar::wire::Body;
@@ -45,8 +46,8 @@ fuzz_target!(|data: &[u8]| {
         *keep.lock().expect("one thread") = Some(classified.call);
         std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
     });
-    let Ok(response) = ClassifyLayer::new(MAX_BODY_BYTES)
-        .layer(inner)
+    let Ok(response) = BodyLimitLayer::new(MAX_BODY_BYTES)
+        .layer(ClassifyLayer.layer(inner))
         .oneshot(request.map(Body::full))
         .now_or_never()
         .expect("nothing to wait for: the body is there");
