@@ -93,8 +93,12 @@ impl Pool {
             return Box::pin(ready(Err(TransportError::NoAuthority)));
         };
         *request.uri_mut() = origin_form(&uri);
-        let pool = self;
-        Destination { pool, uri, place }.exchange(request)
+        let to = Destination {
+            pool: self,
+            uri,
+            place,
+        };
+        to.exchange(request)
     }
 
     async fn connect(&self, uri: &Uri, place: &Authority) -> Result<Box<Line>, TransportError> {

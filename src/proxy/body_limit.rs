@@ -58,13 +58,13 @@ where
         // One whose length is told is held to it by HTTP itself, and costs nothing here.
         let told = request.body().size_hint().exact();
         if told.is_none_or(|length| length > self.max_bytes as u64) {
-            let mut limit = self.max_bytes;
+            let body = std::mem::take(request.body_mut());
+            let mut body = Bounded::new(body, self.max_bytes);
             if is_grpc(request.headers()) {
                 // The bound is on the message, which has something before it.
-                limit = limit.saturating_add(PREFIX);
+                body = body.and_room_for(PREFIX);
             }
-            let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Body::boxed(Bounded::new(body, limit));
+            *request.body_mut() = Body::boxed(body);
         }
         self.inner.call(request)
     }
@@ -73,7 +73,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{BodyError, CollectError, collect};
+    use crate::wire::{BodyError, collect};
     use bytes::Bytes;
     use futures_util::stream;
     use std::convert::Infallible;
@@ -82,7 +82,7 @@ mod tests {
     const LIMIT: usize = 8;
 
     /// What is read of a body of this type behind the layer.
-    async fn read(kind: &str, body: Body) -> Result<Bytes, CollectError> {
+    async fn read(kind: &str, body: Body) -> Result<Bytes, BodyError> {
         let service =
             BodyLimitLayer::new(LIMIT).layer(service_fn(|request: Request<Body>| async {
                 Ok::<_, Infallible>(collect(request.into_body(), usize::MAX).await)
@@ -104,10 +104,7 @@ mod tests {
         for body in [Body::full("xxxxxxxxx"), streamed(LIMIT + 1)] {
             let error = read("text/plain", body).await.unwrap_err();
             assert!(
-                matches!(
-                    error,
-                    CollectError::Body(BodyError::TooLarge { limit: LIMIT })
-                ),
+                matches!(error, BodyError::TooLarge { limit: LIMIT }),
                 "{error:?}"
             );
         }
@@ -117,6 +114,10 @@ mod tests {
     async fn a_message_of_grpc_has_room_for_what_stands_before_it() {
         let kind = "application/grpc";
         assert!(read(kind, streamed(LIMIT + PREFIX)).await.is_ok());
-        assert!(read(kind, streamed(LIMIT + PREFIX + 1)).await.is_err());
+        let error = read(kind, streamed(LIMIT + PREFIX + 1)).await.unwrap_err();
+        assert!(
+            matches!(error, BodyError::TooLarge { limit: LIMIT }),
+            "the bound as it was given, not {error:?}"
+        );
     }
 }

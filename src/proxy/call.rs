@@ -25,6 +25,13 @@ pub struct Classified {
 }
 
 impl Classified {
+    /// One whose body is in the call, or has been read.
+    #[inline]
+    #[must_use]
+    pub fn whole(parts: Parts, call: Call) -> Self {
+        Self::new(parts, call, Body::empty())
+    }
+
     /// A request that nothing is known about yet but what it is.
     #[inline]
     #[must_use]

@@ -28,7 +28,7 @@ use crate::sink::render::Renderer;
 use crate::source::{callback, webhook};
 use crate::wire::grpc::is_grpc;
 use crate::wire::probe::{Kind, ProbeError, RpcRequest};
-use crate::wire::{Body, BodyError, CollectError, collect};
+use crate::wire::{Body, BodyError, collect};
 use crate::worker::A2A_VERSION;
 
 mod message;
@@ -81,7 +81,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !is_told_by_body(&request) {
+        let told_by = told_by(&request);
+        if told_by == Told::Head {
             return ResponseFuture::Known {
                 future: self.inner.call(by_head(request)),
             };
@@ -91,10 +92,10 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (parts, body) = request.into_parts();
         ResponseFuture::Reading {
-            future: if is_grpc(&parts.headers) {
+            future: if let Told::Message(version, operation) = told_by {
                 Box::pin(async move {
-                    match by_message(parts, body).await {
-                        Ok(classified) => inner.call(classified).await,
+                    match message::call(&parts, body, version, operation).await {
+                        Ok(call) => inner.call(Classified::whole(parts, Call::A2a(call))).await,
                         Err(response) => Ok(*response),
                     }
                 })
@@ -138,16 +139,35 @@ where
     }
 }
 
-/// Whether it takes the body to know what the request is.
-fn is_told_by_body(request: &Request<Body>) -> bool {
-    let (path, headers) = (request.uri().path(), request.headers());
-    request.method() == Method::POST
-        && (is_json(headers)
-            || is_own(path) && (callback::token(path).is_some() || path.contains(webhook::PATH))
-            || is_grpc(headers) && grpc::find(path).is_some())
+/// What it takes to know what a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// Its head.
+    Head,
+    /// Its body too.
+    Body,
+    /// The message of gRPC in its body; the head says of which version and operation, if it is one.
+    Message(Version, Option<Operation>),
 }
 
-/// What any other request is.
+fn told_by(request: &Request<Body>) -> Told {
+    let (path, headers) = (request.uri().path(), request.headers());
+    if request.method() != Method::POST {
+        Told::Head
+    } else if is_grpc(headers)
+        && let Some((version, operation)) = grpc::find(path)
+    {
+        Told::Message(version, operation)
+    } else if is_json(headers)
+        || is_own(path) && (callback::token(path).is_some() || path.contains(webhook::PATH))
+    {
+        Told::Body
+    } else {
+        Told::Head
+    }
+}
+
+/// What a request is whose head tells.
 fn by_head(request: Request<Body>) -> Classified {
     let (method, path) = (request.method(), request.uri().path());
     let call = if is_own(path)
@@ -236,45 +256,28 @@ async fn read(body: Body) -> Result<Bytes, Error> {
     collect(body, usize::MAX)
         .await
         .map_err(|error| match error {
-            CollectError::TooLarge { limit }
-            | CollectError::Body(BodyError::TooLarge { limit }) => Error::BodyTooLarge { limit },
-            CollectError::Body(_) => Error::Body,
+            BodyError::TooLarge { limit } => Error::BodyTooLarge { limit },
+            BodyError::Incoming(_) | BodyError::Producer(_) => Error::Body,
         })
-}
-
-/// What a call over gRPC is, or the answer to one that is wrong.
-async fn by_message(parts: Parts, body: Body) -> Result<Classified, Box<Response<Body>>> {
-    let Some((version, operation)) = grpc::find(parts.uri.path()) else {
-        return by_body(parts, read(body).await);
-    };
-    let call = message::call(&parts, body, version, operation).await?;
-    Ok(Classified::new(parts, Call::A2a(call), Body::empty()))
 }
 
 /// What a request is whose body tells, or the answer to one that is wrong.
 fn by_body(parts: Parts, read: Result<Bytes, Error>) -> Result<Classified, Box<Response<Body>>> {
     let bytes = read.map_err(|error| Box::new(error.to_http()))?;
     let path = parts.uri.path();
-    if is_own(path) {
-        let call = if let Some(at) = path.find(webhook::PATH) {
-            let token = path[at + webhook::PATH.len()..].to_owned();
-            Some(Call::Webhook {
-                token,
-                body: bytes.clone(),
-            })
-        } else {
-            callback::token(path).map(|(token, _)| Call::Callback {
-                token: token.to_owned(),
-                body: Some(bytes.clone()),
-            })
-        };
-        if let Some(call) = call {
-            return Ok(Classified::new(parts, call, Body::empty()));
-        }
+    let own = is_own(path);
+    if own && let Some(at) = path.find(webhook::PATH) {
+        let token = path[at + webhook::PATH.len()..].to_owned();
+        let call = Call::Webhook { token, body: bytes };
+        return Ok(Classified::whole(parts, call));
+    }
+    if own && let Some(token) = callback::token(path).map(|(token, _)| token.to_owned()) {
+        let body = Some(bytes);
+        return Ok(Classified::whole(parts, Call::Callback { token, body }));
     }
     if let Some(lead) = paths::lead(path) {
         let call = of_path(path, lead, &bytes)?;
-        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
+        return Ok(Classified::whole(parts, Call::A2a(call)));
     }
     let named = named_version(&parts);
     let version = named.and_then(Version::parse);
@@ -289,10 +292,10 @@ fn by_body(parts: Parts, read: Result<Bytes, Error>) -> Result<Classified, Box<R
             }
         };
         call.body = bytes;
-        return Ok(Classified::new(parts, Call::A2a(call), Body::empty()));
+        return Ok(Classified::whole(parts, Call::A2a(call)));
     }
     match of_rpc(&parts, named, version, &bytes) {
-        Ok(Some(call)) => Ok(Classified::new(parts, Call::A2a(call), Body::empty())),
+        Ok(Some(call)) => Ok(Classified::whole(parts, Call::A2a(call))),
         Ok(None) => Ok(Classified::new(parts, Call::Other, Body::full(bytes))),
         Err(wrong) => {
             let (dialect, id, error) = *wrong;

@@ -14,11 +14,11 @@ fn post(body: &str) -> Request<Body> {
 }
 
 async fn classify(request: Request<Body>) -> Result<Classified, Box<Response<Body>>> {
-    if !is_told_by_body(&request) {
+    if told_by(&request) == Told::Head {
         return Ok(by_head(request));
     }
     let (parts, body) = request.into_parts();
-    by_message(parts, body).await
+    by_body(parts, read(body).await)
 }
 
 async fn of(request: Request<Body>) -> Call {

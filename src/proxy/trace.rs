@@ -1,4 +1,5 @@
-//! The trace layer: a span around each request, which everything names that is logged below, at whatever level.
+//! The trace layer: a span around each request, which everything names that is logged below. It is there at the level
+//! `debug`, and lines of text show it.
 //!
 //! It logs nothing itself: the record layer has one line for each finished call. tower-http's layer for it also wraps the
 //! answer's body, which then has to be boxed once more, and names the address, in which tokens may stand.
@@ -71,43 +72,14 @@ pub fn note_operation(name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::LogFormat;
+    use crate::telemetry::told::logged;
     use std::convert::Infallible;
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
     use tower::{ServiceExt as _, service_fn};
-    use tracing_subscriber::fmt::MakeWriter;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    /// What is logged while a request is answered, at this level.
-    fn logged(level: Level) -> String {
-        let lines = Lines::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(lines.clone())
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
+    /// What is logged while a request is answered, from this level on.
+    fn told(level: &str) -> String {
+        logged(LogFormat::Text, level, || {
             let service = TraceLayer.layer(service_fn(|_: Request<Body>| {
                 note_operation("GetTask");
                 async {
@@ -119,13 +91,12 @@ mod tests {
             let id = http::HeaderValue::from_static("request-1");
             request.headers_mut().insert(REQUEST_ID, id);
             let _ = futures_util::FutureExt::now_or_never(service.oneshot(request)).unwrap();
-        });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        })
     }
 
     #[test]
     fn what_is_logged_below_names_the_request_and_the_operation_and_no_address() {
-        let line = logged(Level::DEBUG);
+        let line = told("debug");
         assert!(
             line.contains(r#"call{request_id="request-1" operation="GetTask"}"#),
             "{line}"
@@ -136,7 +107,7 @@ mod tests {
 
     #[test]
     fn without_spans_the_line_is_logged_all_the_same() {
-        let line = logged(Level::INFO);
+        let line = told("info");
         assert!(line.contains("below") && !line.contains("call{"), "{line}");
     }
 }

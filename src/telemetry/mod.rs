@@ -5,6 +5,8 @@
 mod call_line;
 pub mod event;
 pub mod names;
+#[cfg(test)]
+pub(crate) mod told;
 mod writer;
 
 use std::io::IsTerminal as _;

@@ -5,53 +5,69 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
-use super::body::{Body, BodyError};
+use super::body::BodyError;
 
-/// A body of at most so many bytes. One whose length is told and is larger ends before its first byte.
-#[derive(Debug)]
-pub struct Bounded {
-    body: Body,
-    limit: usize,
-    left: usize,
+pin_project! {
+    /// A body of at most so many bytes. One whose length is told and is larger ends before its first byte.
+    #[derive(Debug)]
+    pub struct Bounded<B> {
+        #[pin]
+        body: B,
+        limit: usize,
+        left: usize,
+    }
 }
 
-impl Bounded {
+impl<B> Bounded<B> {
     /// At most `limit` bytes of this one.
     #[must_use]
-    pub fn new(body: Body, limit: usize) -> Self {
+    pub fn new(body: B, limit: usize) -> Self {
         Self {
             body,
             limit,
             left: limit,
         }
     }
+
+    /// So many bytes more, which the bound does not speak of.
+    #[must_use]
+    pub fn and_room_for(mut self, bytes: usize) -> Self {
+        self.left = self.left.saturating_add(bytes);
+        self
+    }
 }
 
-impl HttpBody for Bounded {
+impl<B> HttpBody for Bounded<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        if this.body.size_hint().lower() <= this.left as u64 {
-            let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-            let length = match &frame {
-                Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-                Some(Err(_)) | None => 0,
-            };
-            if let Some(left) = this.left.checked_sub(length) {
-                this.left = left;
-                return Poll::Ready(frame);
-            }
+        let this = self.project();
+        let over = BodyError::TooLarge { limit: *this.limit };
+        if this.body.size_hint().lower() > *this.left as u64 {
+            return Poll::Ready(Some(Err(over)));
         }
-        // What it was is let go: nothing more is read of it.
-        this.body = Body::empty();
-        let limit = this.limit;
-        Poll::Ready(Some(Err(BodyError::TooLarge { limit })))
+        let Some(frame) = ready!(this.body.poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(Into::into)?;
+        match this
+            .left
+            .checked_sub(frame.data_ref().map_or(0, Bytes::len))
+        {
+            Some(left) => *this.left = left,
+            None => return Poll::Ready(Some(Err(over))),
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,48 +7,29 @@ use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 
 use super::body::BodyError;
+use super::bounded::Bounded;
 
 /// Most memory that a declared length alone can make us reserve, in bytes: a peer that announces much
 /// and sends nothing must not cost much.
 const MAX_RESERVED_AHEAD: usize = 256 * 1024;
 
-/// Why a body could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// The body is larger than the bound. What was read is lost.
-    #[error("the body is larger than {limit} bytes")]
-    TooLarge {
-        /// The bound, in bytes.
-        limit: usize,
-    },
-    /// The body broke off.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-}
-
 /// Reads `body` to its end; trailers are dropped. A body whose declared length exceeds `limit` bytes
 /// is refused before a byte is read.
 ///
 /// # Errors
-/// [`CollectError::TooLarge`] as soon as more than `limit` bytes are known to come, or the body's own.
-pub async fn collect<B>(body: B, limit: usize) -> Result<Bytes, CollectError>
+/// [`BodyError::TooLarge`] as soon as more than `limit` bytes are known to come, or the body's own. What was read is lost.
+pub async fn collect<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
-    let mut body = pin!(body);
-    if body.size_hint().lower() > limit as u64 {
-        return Err(CollectError::TooLarge { limit });
-    }
+    let mut body = pin!(Bounded::new(body, limit));
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Into::into)?.into_data() else {
+        let Ok(data) = frame?.into_data() else {
             continue;
         };
-        if data.len() > limit - first.len() - all.len() {
-            return Err(CollectError::TooLarge { limit });
-        }
         if first.is_empty() && all.is_empty() {
             first = data;
             if body.is_end_stream() {
@@ -104,7 +85,7 @@ mod tests {
         assert!(collect(chunks(&["ab", "cd"]), 4).await.is_ok());
         for body in [chunks(&["ab", "cd"]), chunks(&["abcd"]), Body::full("abcd")] {
             let error = collect(body, 3).await.unwrap_err();
-            assert!(matches!(error, CollectError::TooLarge { limit: 3 }));
+            assert!(matches!(error, BodyError::TooLarge { limit: 3 }));
         }
     }
 
@@ -114,7 +95,7 @@ mod tests {
         let body = Body::full("abcd").with_guard(unread.clone());
         assert!(matches!(
             collect(body, 1).await,
-            Err(CollectError::TooLarge { .. })
+            Err(BodyError::TooLarge { .. })
         ));
         assert_eq!(std::sync::Arc::strong_count(&unread), 1);
     }
@@ -128,6 +109,6 @@ mod tests {
         let error = collect(Body::from_stream(stream::iter(parts)), 9)
             .await
             .unwrap_err();
-        assert!(matches!(error, CollectError::Body(BodyError::Producer(_))));
+        assert!(matches!(error, BodyError::Producer(_)));
     }
 }

@@ -15,6 +15,6 @@ pub mod sse;
 
 pub use body::{Body, BodyError, BoxError};
 pub use bounded::Bounded;
-pub use collect::{CollectError, collect};
+pub use collect::collect;
 pub use drain::{DrainOnDrop, Drainer};
 pub use keepalive::{KeepAliveJson, KeepAliveSse};

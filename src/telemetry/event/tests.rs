@@ -1,37 +1,20 @@
 //! What each event writes to the log and to the metrics.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::*;
-use crate::telemetry::{LogFormat, Metrics, subscriber};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use crate::telemetry::told::logged;
+use crate::telemetry::{LogFormat, Metrics};
 
 /// What the events log at this level, as JSON, and what they count.
 fn told(filter: &str, tell: impl FnOnce()) -> (Vec<Value>, String) {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let log = subscriber(LogFormat::Json, filter, false, move || writer.clone()).unwrap();
     let (recorder, metrics) = Metrics::recorder();
-    tracing::subscriber::with_default(log, || metrics::with_local_recorder(&recorder, tell));
-    let bytes = lines.0.lock().unwrap().clone();
-    let lines = String::from_utf8(bytes)
-        .unwrap()
+    let log = logged(LogFormat::Json, filter, || {
+        metrics::with_local_recorder(&recorder, tell);
+    });
+    let lines = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
